@@ -1,0 +1,137 @@
+"""Data sets from the command line: make a built-in one, describe a folder, show either.
+
+    python -m trainables.data make galaxies
+    python -m trainables.data describe path/to/shards
+    python -m trainables.data show digits
+
+Exit codes: 0 done, 2 bad request, 4 the data are wrong, 6 they cannot be stored, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from trainables.data import contact_sheet
+from trainables.data.catalogue import UnknownDatasetError, locate, names, unknown
+from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
+from trainables.data.describe import describe
+from trainables.data.folder import open_dataset
+
+BAD_REQUEST, BAD_DATA, STORAGE, INTERRUPTED = 2, 4, 6, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except UnknownDatasetError as error:
+        return _failed(error, BAD_REQUEST)
+    except DataError as error:
+        return _failed(error, BAD_DATA)
+    except OSError as error:
+        return _failed(error, STORAGE)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainables.data",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    built_in = f"one of: {', '.join(names())}"
+    home = argparse.ArgumentParser(add_help=False)
+    home.add_argument(
+        "--home",
+        type=Path,
+        default=Path(os.environ.get("SEARCH_HOME") or "sweeps"),
+        help="data sets are kept in its folder data (default: $SEARCH_HOME, else sweeps)",
+    )
+    command = commands.add_parser("make", parents=[home], help="make a built-in data set")
+    command.add_argument("name", metavar="NAME", help=built_in)
+    command.set_defaults(run=_make)
+    command = commands.add_parser("describe", help="write dataset.json for a folder of shards")
+    command.add_argument("path", metavar="PATH", type=Path, help="folder of Parquet shards")
+    command.set_defaults(run=_describe)
+    command = commands.add_parser("show", parents=[home], help="print a data set, draw its images")
+    command.add_argument("name", metavar="NAME|PATH", help=f"{built_in}, or a folder")
+    command.add_argument("--out", type=Path, help="PNG to write (default: beside the shards)")
+    command.set_defaults(run=_show)
+    return parser
+
+
+def _make(options: argparse.Namespace) -> None:
+    if options.name not in names():
+        raise unknown(options.name)
+    with _bar(f"making {options.name}") as progress:
+        dataset = locate(options.name, options.home / "data", progress)
+    _say(f"{dataset.path}: {_summary(dataset)}")
+
+
+def _describe(options: argparse.Namespace) -> None:
+    with _bar("reading images") as progress:
+        describe(options.path, progress=progress)
+    dataset = open_dataset(options.path)
+    _say(f"{dataset.path / 'dataset.json'}: {_summary(dataset)}")
+    _say("Its symmetries, source and licence may be corrected there by hand.")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    with _bar(f"opening {options.name}") as progress:
+        dataset = locate(options.name, options.home / "data", progress)
+    table = Table("class", title=f"{dataset.name}: {_summary(dataset)}")
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    for index, name in enumerate(dataset.classes):
+        table.add_row(name, *(f"{dataset.counts[split][index]:,}" for split in SPLITS))
+    table.add_section()
+    table.add_row("all", *(f"{dataset.rows(split):,}" for split in SPLITS))
+    Console().print(table)
+    sheet = options.out or dataset.path / "contact-sheet.png"
+    contact_sheet.draw(dataset, sheet)
+    _say(f"mean {dataset.mean}, std {dataset.std}\n{dataset.symmetries}")
+    _say(f"source: {dataset.source}; licence: {dataset.licence}\ncontact sheet: {sheet}")
+
+
+def _summary(dataset: Dataset) -> str:
+    rows = sum(dataset.rows(split) for split in SPLITS)
+    size = sum(shard.bytes for shard in dataset.shards)
+    return (
+        f"{rows:,} images of {dataset.num_classes} classes, {dataset.image_size} px, "
+        f"{size / 1e6:,.1f} MB"
+    )
+
+
+@contextmanager
+def _bar(text: str) -> Iterator[Progress]:
+    """A progress bar on stderr, which shows nothing when nothing is reported."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _failed(error: Exception, code: int) -> int:
+    for line in str(error).splitlines():
+        sys.stderr.write(f"error: {line}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""What a data set is: its classes, counts, statistics and shards, and the mistakes it can have."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+SPLITS = ("train", "valid", "test")
+SIDE_FILE = "dataset.json"
+FORMAT_VERSION = 1
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while something long is made."""
+
+
+class DataError(ValueError):
+    """Mistakes in a data set: `problems` lists all, each with its place and how to fix it."""
+
+    def __init__(self, problems: Sequence[str]):
+        super().__init__(list(problems))
+        self.problems = list(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Symmetries:
+    """Changes that leave an image in its class: turned by up to +-`rotation_degrees`, mirrored."""
+
+    rotation_degrees: float = 0.0
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One Parquet file of a data set, as it was when it was described."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    @property
+    def split(self) -> str:
+        return self.file.split("-", 1)[0]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled images in Parquet shards under `path`, in the splits train, valid and test.
+
+    `mean` and `std` are per RGB channel of the train split, on a scale of 0..1; `image_size` is
+    the native size in pixels; `counts` has the images of each class in each split.
+    """
+
+    path: Path
+    name: str
+    classes: tuple[str, ...]
+    counts: Mapping[str, tuple[int, ...]]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    image_size: int
+    symmetries: Symmetries
+    shards: tuple[Shard, ...]
+    source: str
+    licence: str
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def class_counts(self, split: str) -> tuple[int, ...]:
+        """Images of each class in a split."""
+        return self.counts[split]
+
+    def rows(self, split: str) -> int:
+        """Images in a split."""
+        return sum(self.counts[split])
+
+    def shards_of(self, split: str) -> list[Path]:
+        """The files of a split, in the order in which its rows are numbered."""
+        return [self.path / shard.file for shard in self.shards if shard.split == split]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the content: SHA-256 over the hashes of the shards and what is said of them."""
+        said = [self.classes, self.mean, self.std, asdict(self.symmetries)]
+        content = [sorted(shard.sha256 for shard in self.shards), said]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def document(self) -> dict[str, Any]:
+        """What `dataset.json` holds."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "classes": list(self.classes),
+            "splits": {
+                split: {"rows": self.rows(split), "counts": list(self.counts[split])}
+                for split in SPLITS
+            },
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "image_size": self.image_size,
+            "symmetries": asdict(self.symmetries),
+            "shards": [asdict(shard) for shard in self.shards],
+            "source": self.source,
+            "licence": self.licence,
+        }
+
+    @classmethod
+    def from_document(cls, path: Path, document: Mapping[str, Any]) -> "Dataset":
+        """The opposite of `document`, which `side_file.parse` has found to be in order."""
+        return cls(
+            path=path,
+            name=document["name"],
+            classes=tuple(document["classes"]),
+            counts={split: tuple(document["splits"][split]["counts"]) for split in SPLITS},
+            mean=tuple(document["mean"]),
+            std=tuple(document["std"]),
+            image_size=document["image_size"],
+            symmetries=Symmetries(**document["symmetries"]),
+            shards=tuple(Shard(**shard) for shard in document["shards"]),
+            source=document["source"],
+            licence=document["licence"],
+        )
