@@ -1,0 +1,69 @@
+"""Linformer: keys and values projected to a fixed length (Wang et al. 2020, equation 7).
+
+Two learned matrices E and F shorten the N keys and values to k, shared by all heads of a layer, so
+attention costs N k instead of N N. B batch, N tokens, H heads, D width, k `k_dim`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from trainables.models.geometry import Geometry
+
+_WTTF = {"patch": 16, "depth": 12, "layer_scale": 1e-4, "class_position": False, "norm_eps": 1e-6}
+PUBLISHED = {
+    # k = 256 exceeds the 197 tokens of 224 px, as published
+    "Linformer-S/16": _WTTF | {"dim": 384, "heads": 6, "k_dim": 256, "faithful": True},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """`shared_kv` uses the keys and their projection as values too (the first seed's name).
+
+    `faithful` allows a `k_dim` above the number of tokens, which lengthens instead of shortening:
+    some published rows have it.
+    """
+
+    k_dim: int = 64
+    shared_kv: bool = False
+    faithful: bool = False
+
+
+class Attention(nn.Module):
+    """softmax(Q (E K)ᵀ / √(D/H)) F V over the tokens, (B, N, D) to (B, N, D)."""
+
+    def __init__(self, geometry: Geometry, config: Config):
+        super().__init__()
+        D, N, k = geometry.width, geometry.tokens, config.k_dim
+        self.heads = geometry.heads
+        if D % self.heads:
+            raise ValueError(f"heads={self.heads} must divide dim={D}")
+        if not 1 <= k <= N and not (config.faithful and k > N):
+            raise ValueError(
+                f"k_dim={k} must lie between 1 and the {N} tokens "
+                "(faithful=True allows more, as some published rows have it)"
+            )
+        self.shared_kv = config.shared_kv
+        self.q = nn.Linear(D, D, bias=False)
+        self.kv = nn.Linear(D, D if config.shared_kv else 2 * D, bias=False)
+        lengths = 1 if config.shared_kv else 2
+        self.projection = nn.Parameter(torch.empty(lengths, k, N).uniform_(-(k**-0.5), k**-0.5))
+        self.out = nn.Linear(D, D)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q = self._split(self.q(x))
+        if self.shared_kv:
+            k = v = self._split(self.projection[0] @ self.kv(x))
+        else:
+            keys, values = self.kv(x).chunk(2, dim=-1)
+            k = self._split(self.projection[0] @ keys)
+            v = self._split(self.projection[1] @ values)
+        mixed = scaled_dot_product_attention(q, k, v)  # (B, H, N, D/H)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def _split(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, D) to (B, H, N, D/H)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
