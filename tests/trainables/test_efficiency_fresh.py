@@ -1,0 +1,118 @@
+import io
+import json
+import os
+import sys
+
+import pytest
+
+from trainables.efficiency import __main__ as command
+from trainables.efficiency import fresh, measure_fresh
+from trainables.metrics import EFFICIENCY
+
+MODEL = {"depth": 1, "dim": 8, "heads": 1, "patch": 7}
+SIZES = {"image_size": 14, "num_classes": 3}
+REQUEST = {
+    "name": "vit",
+    "params": MODEL,
+    **SIZES,
+    "in_chans": 3,
+    "device": "cpu",
+    "training_batch_size": 2,
+    "seconds": 0.1,
+}
+
+
+def child(monkeypatch, source):
+    monkeypatch.setattr(fresh, "_COMMAND", (sys.executable, "-c", source))
+    return measure_fresh("vit", MODEL, **SIZES, threads=1, timeout_s=30)
+
+
+def answer(monkeypatch, capsys, **changes):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(REQUEST | changes)))
+    monkeypatch.setattr(command, "keep_within_memory", lambda: None)
+    command.main()
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_a_fresh_process_answers_with_all_numbers():
+    found = measure_fresh("vit", MODEL, **SIZES, threads=1, training_batch_size=2, seconds=0.1)
+    assert set(EFFICIENCY) <= found["counts"].keys() | found["measurements"].keys()
+    assert found["counts"]["params"] > 0
+    assert found["measurements"]["throughput_images_per_s"] > 0
+    assert found["measurements"]["training_memory_batch_size"] == 2
+    assert found["device"]["threads"] == 1
+    assert found["versions"].keys() >= {"python", "torch", "fvcore"}
+    assert found["started_utc"].endswith("+00:00")
+    assert found["seconds"] > 0
+    assert isinstance(found["other_load"], bool)
+
+
+def test_a_model_that_cannot_be_built_is_an_error_with_its_reason(monkeypatch, capsys):
+    found = answer(monkeypatch, capsys, params=MODEL | {"patch": 9})
+    assert found.keys() == {"error"}
+    assert "patch=9" in found["error"]
+    assert "Traceback" not in found["error"]
+
+
+def test_a_model_that_prints_does_not_disturb_the_answer(monkeypatch, capsys):
+    build = command.models.build
+
+    def talkative(*args, **kwargs):
+        sys.stdout.write("hello\n")
+        return build(*args, **kwargs)
+
+    monkeypatch.setattr(command.models, "build", talkative)
+    assert answer(monkeypatch, capsys)["counts"]["params"] > 0
+
+
+def test_work_of_other_processes_is_flagged(monkeypatch, capsys):
+    monkeypatch.setattr(command.psutil, "cpu_percent", lambda: 100.0)
+    monkeypatch.setattr(command.psutil, "cpu_count", lambda: 64)
+    found = answer(monkeypatch, capsys)
+    assert found["other_busy_cores"] > 32
+    assert found["other_load"] is True
+
+
+def test_no_other_work_is_not_flagged(monkeypatch, capsys):
+    monkeypatch.setattr(command.psutil, "cpu_percent", lambda: 0.0)
+    found = answer(monkeypatch, capsys)
+    assert (found["other_busy_cores"], found["other_load"]) == (0, False)
+
+
+def test_a_process_that_takes_too_long_is_an_error(monkeypatch):
+    monkeypatch.setattr(fresh, "_COMMAND", (sys.executable, "-c", "import time; time.sleep(60)"))
+    found = measure_fresh("vit", MODEL, **SIZES, timeout_s=0.2)
+    assert found == {"error": "measuring took longer than 0.2 s"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_process_that_is_killed_is_an_error(monkeypatch):
+    found = child(monkeypatch, "import os; os.kill(os.getpid(), 9)")
+    assert found == {"error": "the measuring process was ended by SIGKILL"}
+
+
+def test_a_process_that_fails_gives_its_last_words(monkeypatch):
+    found = child(monkeypatch, "import sys; sys.exit('noise\\nno room')")
+    assert found == {"error": "the measuring process ended with exit code 1: no room"}
+
+
+def test_the_request_and_the_environment_reach_the_process(monkeypatch):
+    monkeypatch.setenv("KEPT", "yes")
+    source = (
+        "import json, os, sys; request = json.load(sys.stdin);"
+        "request |= {key: os.environ[key] for key in ('KEPT', 'OMP_NUM_THREADS')};"
+        "print('chatter'); print(json.dumps(request))"
+    )
+    found = child(monkeypatch, source)
+    assert (found["params"], found["OMP_NUM_THREADS"], found["KEPT"]) == (MODEL, "1", "yes")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_what_does_not_fit_into_memory_is_a_reason():
+    found = measure_fresh(
+        "vit", MODEL, image_size=224, num_classes=3, training_batch_size=10**6, seconds=0.1
+    )
+    assert found["measurements"]["training_peak_memory_bytes"] is None
+    assert "out of memory" in found["measurements"]["reasons"]["training_peak_memory_bytes"]
+    assert found["measurements"]["throughput_images_per_s"] > 0

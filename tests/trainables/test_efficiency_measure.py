@@ -1,0 +1,216 @@
+import dataclasses
+import json
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.efficiency import Counts, Measurements, device, measure, memory, timing
+from trainables.efficiency.inputs import Inputs
+from trainables.metrics import EFFICIENCY
+
+QUICK = {"seconds": 600, "inference_batch_size": 4, "training_batch_size": 4}
+CPU = torch.device("cpu")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture(autouse=True)
+def few_passes(monkeypatch):
+    """So few that the time, which other processes may take, never decides."""
+    monkeypatch.setattr(timing, "_WARM_UP_SHARE", 0)
+    monkeypatch.setattr(timing, "_MOST_REPEATS", 5)
+
+
+def small() -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
+
+
+class Hungry(nn.Module):
+    """Runs out of memory above a batch size."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.most, self.linear = most, nn.Linear(3 * 8 * 8, 6)
+
+    def forward(self, images):
+        if len(images) > self.most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return self.linear(images.flatten(1))
+
+
+def test_measurements_and_counts_fill_the_catalogue():
+    fields = {f.name for kind in (Counts, Measurements) for f in dataclasses.fields(kind)}
+    assert set(EFFICIENCY) <= fields
+
+
+@linux
+def test_everything_is_measured_on_the_cpu():
+    found = measure(small(), 8, **QUICK, batch_sizes=(1, 2))
+    assert found.reasons == {}
+    assert [result.batch_size for result in found.throughputs] == [1, 2]
+    assert found.throughput_images_per_s == max(r.images_per_s for r in found.throughputs)
+    for result in found.throughputs:
+        assert 0 < result.p10_images_per_s <= result.images_per_s <= result.p90_images_per_s
+    assert 0 < found.latency_p10_ms <= found.latency_ms <= found.latency_p90_ms
+    assert min(found.repeats.values()) >= 3
+    assert found.inference_peak_memory_bytes >= sum(p.nbytes for p in small().parameters())
+    assert (found.inference_memory_batch_size, found.training_memory_batch_size) == (4, 4)
+    assert json.loads(json.dumps(dataclasses.asdict(found)))["device"]["kind"] == "cpu"
+
+
+def test_the_model_is_left_as_it_was():
+    model = small().train()
+    model[2].eval()
+    model[1].weight.grad = torch.ones_like(model[1].weight)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    random_state = torch.get_rng_state()
+    measure(model, 8, **QUICK, batch_sizes=(1,))
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert [module.training for module in model] == [True, True, False, True]
+    torch.testing.assert_close(model[1].weight.grad, torch.ones_like(model[1].weight))
+    assert model[1].bias.grad is None
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+@linux
+def test_out_of_memory_is_a_reason_and_what_fitted_stays():
+    found = measure(Hungry(2), 8, **QUICK, batch_sizes=(1, 2, 4))
+    assert [result.batch_size for result in found.throughputs] == [1, 2]
+    assert found.throughput_stopped_by == "out of memory at batch size 4"
+    assert found.latency_ms is not None
+    for name in ("inference_peak_memory_bytes", "training_peak_memory_bytes"):
+        assert getattr(found, name) is None
+        assert "out of memory" in found.reasons[name]
+
+
+def test_every_empty_field_has_a_reason():
+    class Full(nn.Linear):
+        def forward(self, _images):
+            raise MemoryError
+
+    found = measure(Full(1, 1), 8, **QUICK)
+    empty = {f.name for f in dataclasses.fields(found) if getattr(found, f.name) is None}
+    assert empty == set(found.reasons) == set(EFFICIENCY) - {"params", "gflops", "gmacs"}
+
+
+def test_other_errors_of_a_model_are_raised():
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        measure(nn.Sequential(nn.Flatten(), nn.Linear(5, 2)), 8, **QUICK)
+
+
+@linux
+def test_a_peak_that_cannot_be_restarted_is_a_reason(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "_PROCESS", tmp_path / "absent")
+    found = measure(small(), 8, **QUICK, batch_sizes=(1,))
+    assert found.inference_peak_memory_bytes is None
+    assert "cannot be reset" in found.reasons["training_peak_memory_bytes"]
+
+
+class Wide(nn.Module):
+    """Holds two tensors of 2**20 floats an image at its peak, beside 2**20 weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2**20))
+
+    def forward(self, images):
+        return (images.flatten(1).mean(1, keepdim=True) * self.scale).sin()[:, :3]
+
+
+@linux
+def test_inference_peak_of_a_known_model():
+    inputs = Inputs(3, 8, CPU, torch.float32)
+    peak = memory.inference_peak_bytes(Wide(), inputs, batch_size=8)
+    assert peak == pytest.approx((1 + 2 * 8) * 4 * 2**20, rel=0.1)
+
+
+@linux
+def test_training_peak_holds_the_state_of_the_optimiser():
+    inputs = Inputs(3, 8, CPU, torch.float32)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2**16))
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    plain, adam = (
+        memory.training_peak_bytes(model, inputs, 4, optimizer)
+        for optimizer in (torch.optim.SGD, torch.optim.Adam)
+    )
+    assert plain == pytest.approx(2 * weights, rel=0.2)  # beside their gradients
+    assert adam >= 3.9 * weights  # beside gradients and two moments
+
+
+@linux
+def test_a_later_smaller_peak_is_not_hidden_by_an_earlier_one():
+    inputs = Inputs(3, 8, CPU, torch.float32)
+    first, *_, last = (memory.inference_peak_bytes(Wide(), inputs, size) for size in (2, 16, 2))
+    assert last == pytest.approx(first, rel=0.2)
+
+
+def rates(monkeypatch, *images_per_s):
+    given = iter(images_per_s)
+    monkeypatch.setattr(
+        timing,
+        "_throughput",
+        lambda _model, _inputs, size, _seconds: timing.Throughput(size, next(given), 0, 0, 3),
+    )
+    sizes = [2**i for i in range(len(images_per_s))]
+    found, reason = timing.throughputs(small(), Inputs(3, 8, CPU, torch.float32), sizes, 100)
+    return [result.images_per_s for result in found], reason
+
+
+def test_throughput_ends_when_larger_batches_twice_bring_less_than_three_percent(monkeypatch):
+    found, reason = rates(monkeypatch, 100, 110, 112, 113, 200)
+    assert found == [100, 110, 112, 113]
+    assert "less than 3 %" in reason
+
+
+def test_throughput_goes_on_while_larger_batches_pay(monkeypatch):
+    found, reason = rates(monkeypatch, 100, 101, 110, 90, 200)
+    assert found == [100, 101, 110, 90, 200]
+    assert "largest" in reason
+
+
+def test_throughput_ends_before_a_batch_size_that_exceeds_the_time(monkeypatch):
+    found, reason = rates(monkeypatch, 1000, 0.05, 100)
+    assert found == [1000, 0.05]
+    assert "batch size 4 would have exceeded 100 s" in reason
+
+
+def test_inputs_are_random_and_take_turns():
+    batches = Inputs(3, 8, CPU, torch.float32).rotation(4)
+    assert batches.shape[1:] == (4, 3, 8, 8)
+    assert len(batches) >= 2
+    assert batches.nbytes > 2 * 2**20
+    assert batches.std() == pytest.approx(1, abs=0.05)
+    assert not torch.equal(batches[0], batches[1])
+    assert len(Inputs(3, 224, CPU, torch.float32).rotation(32)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("cuda:99", "not there"), ("gpu", "unknown"), ("meta", "use 'cpu' or 'cuda'")],
+)
+def test_devices_that_cannot_be_measured(name, message):
+    with pytest.raises(ValueError, match=message):
+        measure(small(), 8, name)
+
+
+def test_all_wrong_sizes_are_told_at_once():
+    with pytest.raises(ValueError, match=r"image_size is 0, seconds is -1, batch_sizes is 0"):
+        measure(small(), 0, seconds=-1, batch_sizes=(1, 0))
+
+
+def test_device_facts():
+    facts = device.describe("cpu")
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["threads"] == torch.get_num_threads()
+    assert facts["memory_bytes"] > 2**28
+    assert (facts["peak_flops"], facts["cuda"], facts["driver"]) == (None, None, None)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_everything_is_measured_on_cuda():
+    found = measure(small(), 8, "cuda", **QUICK, batch_sizes=(1, 2))
+    assert found.reasons == {}
+    assert found.training_peak_memory_bytes > found.inference_peak_memory_bytes > 0
+    assert found.device["kind"] == "cuda"

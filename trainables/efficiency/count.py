@@ -1,0 +1,107 @@
+"""Parameters and FLOPs of a model, from its structure: nothing is timed."""
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+
+from trainables.efficiency.flop_rules import FREE, MULTIPLY_ADDS, RULES
+
+with warnings.catch_warnings():  # fvcore scripts a loss when imported, which torch deprecates
+    warnings.simplefilter("ignore", FutureWarning)
+    from fvcore.nn import FlopCountAnalysis
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a model costs on paper; the operations are those of one image's forward pass.
+
+    Attributes:
+        params: trainable parameters (those that require a gradient).
+        params_total: all parameters, frozen ones included; buffers are none.
+        gflops: 1e9 operations in the supplement's convention (see `flop_rules`).
+        gmacs: 1e9 multiply-adds of convolutions and matrix products alone.
+        by_operator: operations by operator; their sum is `gflops` * 1e9. Fused attention appears
+            as the operators that it fuses, in-place forms under their plain name.
+        uncounted: how often operators occur that no rule covers; `gflops` lacks their cost.
+    """
+
+    params: int
+    params_total: int
+    gflops: float
+    gmacs: float
+    by_operator: dict[str, float]
+    uncounted: dict[str, int]
+
+
+def count(model: torch.nn.Module, image_size: int, in_chans: int = 3) -> Counts:
+    """Count the parameters and the operations of one image (1, in_chans, image_size, image_size).
+
+    The model is traced in evaluation mode by fvcore and left as it was. It may live on any device;
+    one on `meta` is traced with zeros on the CPU.
+    """
+    traceable, image = _traceable(model, image_size, in_chans)
+    analysis = FlopCountAnalysis(traceable, image)
+    rules: dict[str, Any] = {f"aten::{name}": rule for name, rule in RULES.items()}
+    analysis.set_op_handle(**rules)
+    analysis.set_op_handle(**{f"aten::{name}": None for name in FREE})
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.tracer_warnings("none")
+    with _undisturbed(image.device):
+        traced = analysis.by_operator()
+    by_operator: Counter[str] = Counter()
+    for name, operations in traced.items():
+        by_operator[name.rstrip("_")] += operations
+    macs = sum(operations for name, operations in by_operator.items() if name in MULTIPLY_ADDS)
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return Counts(
+        params=sum(size for size, trainable in sizes if trainable),
+        params_total=sum(size for size, _ in sizes),
+        gflops=sum(by_operator.values()) / 1e9,
+        gmacs=macs / 1e9,
+        by_operator=dict(by_operator.most_common()),
+        uncounted=dict(analysis.unsupported_ops().most_common()),
+    )
+
+
+def _traceable(
+    model: torch.nn.Module, image_size: int, in_chans: int
+) -> tuple[torch.nn.Module, torch.Tensor]:
+    """A copy of the model in evaluation mode that shares its parameters, and one random image.
+
+    On a copy, because the mode of every module, the buffers that a forward pass may write and
+    fvcore's hooks (which stay when a forward pass raises) are then no business of the caller.
+    """
+    tensors = list(chain(model.parameters(), model.buffers()))
+    device = tensors[0].device if tensors else torch.device("cpu")
+    dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+    if device.type == "meta":  # the tracer needs values: shapes are traced as tensors
+        device = torch.device("cpu")
+        known = {id(tensor): torch.zeros_like(tensor, device=device) for tensor in tensors}
+    else:
+        known = {id(parameter): parameter for parameter in model.parameters()}
+    generator = torch.Generator(device).manual_seed(0)
+    shape = (1, in_chans, image_size, image_size)
+    image = torch.rand(shape, generator=generator, device=device, dtype=dtype)
+    return copy.deepcopy(model, known).eval(), image
+
+
+@contextmanager
+def _undisturbed(device: torch.device) -> Iterator[None]:
+    """No gradients, the caller's random state kept, and attention modules as their plain operators.
+
+    `torch.nn.MultiheadAttention` has a path for evaluation that is one opaque operator.
+    """
+    fused_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused_path)

@@ -1,0 +1,75 @@
+"""Facts about the device that a measurement ran on."""
+
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+
+def resolve(device: str | torch.device) -> torch.device:
+    """The device that a name stands for: `cpu`, `cuda` (the first one) or `cuda:N`.
+
+    Raises:
+        ValueError: another kind of device, or one that this machine lacks.
+    """
+    try:
+        target = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device {str(device)!r} is unknown; use 'cpu', 'cuda' or 'cuda:N'") from (
+            error
+        )
+    if target.type == "cpu":
+        return target
+    if target.type != "cuda":
+        raise ValueError(f"device {str(device)!r} cannot be measured; use 'cpu' or 'cuda'")
+    found = torch.cuda.device_count()
+    index = target.index or 0
+    if index >= found:
+        raise ValueError(
+            f"device {str(device)!r} is not there: this machine has {found} CUDA devices"
+        )
+    return torch.device("cuda", index)
+
+
+def describe(device: str | torch.device) -> dict[str, Any]:
+    """Kind, name, memory, cores, threads, load and versions of a device, ready for JSON.
+
+    `peak_flops` (FLOP/s) stays None unless it is known together with its source. `load_average` is
+    the host's over 1, 5 and 15 minutes; `cores` are those that this process may use.
+    """
+    target = resolve(device)
+    on_cuda = target.type == "cuda"
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "kind": target.type,
+        "name": torch.cuda.get_device_name(target) if on_cuda else _processor(),
+        "memory_bytes": (
+            torch.cuda.get_device_properties(target).total_memory
+            if on_cuda
+            else psutil.virtual_memory().total
+        ),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_average": list(psutil.getloadavg()),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if on_cuda else None,
+        "driver": _nvidia_driver() if on_cuda else None,
+        "peak_flops": None,
+        "peak_flops_source": None,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _nvidia_driver() -> str | None:
+    version = Path("/proc/driver/nvidia/version")
+    found = re.search(r"\d+\.\d+(\.\d+)?", version.read_text()) if version.exists() else None
+    return found[0] if found else None

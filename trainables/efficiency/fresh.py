@@ -1,0 +1,68 @@
+"""Measuring in a process of its own, so that nothing done before is in the numbers."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import trainables
+
+_COMMAND = (sys.executable, "-m", "trainables.efficiency")
+
+
+def measure_fresh(
+    name: str,
+    params: Mapping[str, Any],
+    *,
+    image_size: int,
+    num_classes: int,
+    in_chans: int = 3,
+    device: str = "cpu",
+    threads: int | None = None,
+    training_batch_size: int = 64,
+    seconds: float = 2.0,
+    timeout_s: float = 600.0,
+) -> dict[str, Any]:
+    """Build, count and measure the model `trainables.models.build(name, params, ...)`.
+
+    `threads` are PyTorch's on the CPU, by default what the environment says. Returns what
+    `python -m trainables.efficiency` answers (see there), or `{"error": reason}` for a model that
+    cannot be built, run or measured, a process that died, or one that took longer than `timeout_s`.
+    """
+    request = {"name": name, "params": dict(params), "image_size": image_size}
+    request |= {"num_classes": num_classes, "in_chans": in_chans, "device": device}
+    request |= {"training_batch_size": training_batch_size, "seconds": seconds}
+    try:
+        answer = subprocess.run(
+            _COMMAND,
+            input=json.dumps(request),
+            env=_environment(threads),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"measuring took longer than {timeout_s:g} s"}
+    if answer.returncode:
+        return {"error": _death(answer)}
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def _environment(threads: int | None) -> dict[str, str]:
+    """This process's environment, with our packages to be found and the threads told."""
+    root = str(Path(trainables.__file__).parents[1])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    told = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    return os.environ | {"PYTHONPATH": path} | told
+
+
+def _death(answer: subprocess.CompletedProcess[str]) -> str:
+    if answer.returncode < 0:
+        return f"the measuring process was ended by {Signals(-answer.returncode).name}"
+    last_words = answer.stderr.strip().splitlines()[-1:] or ["it left no message"]
+    return f"the measuring process ended with exit code {answer.returncode}: {last_words[0]}"

@@ -1,0 +1,59 @@
+"""The catalogue of metrics: name, unit and which way is better. Imports no torch.
+
+An epoch's metrics are lines of a trial's `metrics.jsonl`; efficiency metrics are measured after
+the sweep. Names carry their unit; values are in base units of that name.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One measured quantity: its `unit`, the direction that is `better`, how it is obtained."""
+
+    name: str
+    unit: str
+    better: Literal["min", "max", "neither"]
+    meaning: str
+
+
+_EPOCH = (
+    Metric("train_loss", "nats", "min", "mean loss over the epoch, in train mode"),
+    Metric("train_top1", "fraction", "max", "running accuracy over the epoch, in train mode"),
+    Metric("valid_loss", "nats", "min", "mean loss on the validation split"),
+    Metric("valid_top1", "fraction", "max", "accuracy on the validation split"),
+    Metric("valid_top5", "fraction", "max", "label among the five highest logits"),
+    Metric("valid_macro_recall", "fraction", "max", "mean over classes of the recall"),
+    Metric("valid_macro_f1", "fraction", "max", "mean over classes of the F1 score"),
+    Metric("lr", "1", "neither", "learning rate of the epoch"),
+    Metric("train_seconds", "s", "min", "wall time of the epoch's training part"),
+    Metric("valid_seconds", "s", "min", "wall time of the epoch's validation"),
+    Metric("train_images_per_s", "images/s", "max", "training images over train_seconds"),
+)
+_FINAL = (
+    Metric("best_valid_top1", "fraction", "max", "highest validation accuracy of any epoch"),
+    Metric("best_epoch", "epoch", "neither", "first epoch that reached best_valid_top1"),
+    Metric("test_loss", "nats", "min", "loss on the test split with the best epoch's weights"),
+    Metric("test_top1", "fraction", "max", "test accuracy with the best epoch's weights"),
+    Metric("test_top5", "fraction", "max", "test top-5 accuracy with the best epoch's weights"),
+    Metric("test_macro_recall", "fraction", "max", "test macro recall, best epoch's weights"),
+    Metric("test_macro_f1", "fraction", "max", "test macro F1, best epoch's weights"),
+)
+_EFFICIENCY = (
+    Metric("params", "1", "min", "trainable parameters"),
+    Metric("gflops", "1e9", "min", "forward pass of one image in the supplement's convention"),
+    Metric("gmacs", "1e9", "min", "multiply-adds of one image's forward pass"),
+    Metric("throughput_images_per_s", "images/s", "max", "inference, best batch size tried"),
+    Metric("throughput_batch_size", "images", "neither", "the batch size that gave it"),
+    Metric("latency_ms", "ms", "min", "median forward pass at batch 1"),
+    Metric("latency_p10_ms", "ms", "min", "10th percentile at batch 1"),
+    Metric("latency_p90_ms", "ms", "min", "90th percentile at batch 1"),
+    Metric("inference_peak_memory_bytes", "bytes", "min", "forward pass at batch 64"),
+    Metric("training_peak_memory_bytes", "bytes", "min", "forward, backward and optimiser step"),
+)
+
+EPOCH: dict[str, Metric] = {metric.name: metric for metric in _EPOCH}
+FINAL: dict[str, Metric] = {metric.name: metric for metric in _FINAL}
+EFFICIENCY: dict[str, Metric] = {metric.name: metric for metric in _EFFICIENCY}
+CATALOGUE: dict[str, Metric] = {**EPOCH, **FINAL, **EFFICIENCY}
