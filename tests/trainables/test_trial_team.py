@@ -1,0 +1,97 @@
+"""Two workers train one trial together: they agree with one worker, and with each other."""
+
+import json
+import multiprocessing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from tests.trainables.tiny_trial import FLAT, finish, log, opened, told
+from trainables.config import TrialConfig
+from trainables.team import Team
+from trainables.trial import Trial
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+# of 43 training images: the last batch holds 1, fewer than there are workers, or 3
+BATCHES = (6, 8)
+
+
+def settings(data: Path, **changes: Any) -> dict[str, Any]:
+    return FLAT | {"data": str(data), "epochs": 2} | changes
+
+
+def together(rank: int, folder: Path, data: Path) -> None:
+    """The life of one of two workers; what they leave in `folder` is looked at by the tests."""
+    torch.set_num_threads(1)
+    meet = {"init_method": f"file://{folder / 'meet'}", "rank": rank, "world_size": 2}
+    dist.init_process_group("gloo", **meet, timeout=timedelta(seconds=60))
+    team = Team.current()
+
+    def joined(name: str, **changes: Any) -> Trial:
+        return Trial(TrialConfig.from_flat(settings(data, **changes)), folder / name, team)
+
+    for batch in BATCHES:
+        finish(joined(f"batch-{batch}", batch_size=batch, dropout=0.0))
+    finish(joined("whole"))
+    joined("stopped").epoch()
+    reopened = joined("stopped")
+    finish(reopened)
+
+    def short(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    trial = joined("short")
+    if rank == 1:
+        trial.learner.model.register_forward_hook(short)
+    (folder / f"rank-{rank}.json").write_text(json.dumps(trial.epoch()))
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def team_of_two(tmp_path_factory, tiny_data) -> Path:
+    folder = tmp_path_factory.mktemp("team")
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=together, args=(n, folder, tiny_data)) for n in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    return folder
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_two_workers_do_as_one(team_of_two, tiny_data, tmp_path, batch):
+    alone = opened(settings(tiny_data, batch_size=batch, dropout=0.0), tmp_path / "alone").epoch()
+    first = log(team_of_two / f"batch-{batch}")[0]
+    same = [name for name in told([alone])[0] if name not in ("lr", "done", "epoch")]
+    for name in same:
+        assert first[name] == pytest.approx(alone[name], abs=1e-4), name
+
+
+def test_every_image_is_scored_once(team_of_two):
+    confusion = json.loads((team_of_two / "whole" / "confusion.json").read_text())
+    assert [sum(row) for row in confusion["valid"]] == [6, 6, 6]
+    assert [sum(row) for row in confusion["test"]] == [7, 5, 3]
+
+
+def test_the_team_is_named(team_of_two):
+    facts = json.loads((team_of_two / "whole" / "provenance.json").read_text())
+    assert facts["workers"] == {"count": 2, "device": "cpu"}
+
+
+def test_a_team_that_was_stopped_ends_as_one_that_was_not(team_of_two):
+    whole, stopped = (told(log(team_of_two / name)) for name in ("whole", "stopped"))
+    assert stopped == whole
+
+
+def test_all_end_when_one_is_short_of_memory(team_of_two):
+    lines = [json.loads((team_of_two / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    assert log(team_of_two / "short") == lines[:1]
+    for line in lines:
+        assert line["state"] == "infeasible"
+        assert line["reason"] == "out of memory in epoch 1: on 1 of 2 workers"

@@ -1,0 +1,71 @@
+"""A trial small enough to run in tests, and how tests run and compare trials."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.config import TrialConfig
+from trainables.team import Team
+from trainables.trial import Line, Trial
+
+EPOCHS = 4
+FLAT = {
+    "model": "vit",
+    "image_size": 16,
+    "epochs": EPOCHS,
+    "grid": 4,
+    "depth": 1,
+    "dim": 16,
+    "heads": 2,
+    "dropout": 0.1,
+    "lr": 3e-3,
+    "step_size": 2,
+    "gamma": 0.5,
+    "batch_size": 8,
+    "class_weights": "inverse",
+}
+ALONE = Team(0, 1, torch.device("cpu"))
+CLOCKS = ("train_seconds", "valid_seconds", "train_images_per_s", "ended_unix_s")
+
+
+def opened(flat: dict[str, Any], folder: Path, known_epoch: int = 0) -> Trial:
+    torch.manual_seed(hash(str(folder)) % 2**31)  # what ran before in the process is of no account
+    return Trial(TrialConfig.from_flat(flat), folder, ALONE, known_epoch)
+
+
+def finish(trial: Trial) -> list[Line]:
+    lines = [trial.epoch()]
+    while not lines[-1]["done"]:
+        lines.append(trial.epoch())
+    return lines
+
+
+def told(lines: list[Line]) -> list[Line]:
+    """What the lines say apart from the time of day and from notes on damage."""
+    return [{k: v for k, v in line.items() if k not in (*CLOCKS, "notes")} for line in lines]
+
+
+def log(folder: Path) -> list[Line]:
+    """The lines of `metrics.jsonl`, read strictly."""
+
+    def refuse(constant: str):
+        raise AssertionError(f"{constant} in {folder}")
+
+    text = (folder / "metrics.jsonl").read_text()
+    assert text.endswith("\n")
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def assert_same(one: Any, two: Any, at: str = "") -> None:
+    """Bit for bit the same, however deep."""
+    assert type(one) is type(two), at
+    if isinstance(one, dict):
+        assert one.keys() == two.keys(), at
+        for key in one:
+            assert_same(one[key], two[key], f"{at}/{key}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, two), at
+    else:
+        assert one == two, at

@@ -1,0 +1,237 @@
+"""A lane: one warm Ray Train worker group that trains one trial after the other.
+
+A trial that starts its own `TorchTrainer.fit()` costs 11 to 19 s; here one `fit()` serves many. Its
+workers read a numbered list of commands from a mailbox actor, every rank at its own pace: none
+waits inside a collective while the lane is idle, and a late one misses nothing. No process,
+process group, CUDA context or opened data set is made again between trials.
+
+The only module of `trainables` that imports Ray.
+"""
+
+import asyncio
+import itertools
+import logging
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+import torch
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.tune import Trainable
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from trainables.config import TrialConfig
+from trainables.team import Team
+from trainables.trial import Line, Trial
+
+POLL_SECONDS = 5.0
+GROWTH_BYTES = 2 * 2**30  # resident memory that a worker may gain over its first trial
+LEAVE_SECONDS = 20.0
+logger = logging.getLogger(__name__)
+
+
+class LaneError(RuntimeError):
+    """The worker group is gone: the trial goes on in a new lane."""
+
+
+class Mailbox:
+    """An actor between a lane and its workers: commands one way, the leader's answers back."""
+
+    def __init__(self):
+        self._commands: list[dict[str, Any]] = []
+        self._answers: dict[int, Any] = {}
+        self._workers: list[Any] = []
+        self._news = asyncio.Condition()
+
+    async def post(self, command: dict[str, Any]) -> int:
+        """Append a command; returns its number."""
+        async with self._news:
+            self._commands.append(command)
+            self._news.notify_all()
+            return len(self._commands) - 1
+
+    async def command(self, number: int) -> dict[str, Any] | None:
+        """Command `number`, or None if it has not come within the poll time."""
+        if not await self._wait(lambda: len(self._commands) > number):
+            return None
+        return self._commands[number]
+
+    async def answer(self, number: int, content: Any) -> None:
+        async with self._news:
+            self._answers[number] = content
+            self._news.notify_all()
+
+    async def answered(self, number: int) -> tuple[bool, Any]:
+        """Whether command `number` was answered within the poll time, and how."""
+        if not await self._wait(lambda: number in self._answers):
+            return False, None
+        return True, self._answers.pop(number)
+
+    async def enlist(self, worker: Any) -> None:
+        self._workers.append(worker)
+
+    async def workers(self) -> list[Any]:
+        return self._workers
+
+    async def _wait(self, condition: Any) -> bool:
+        async with self._news:
+            try:
+                await asyncio.wait_for(self._news.wait_for(condition), POLL_SECONDS)
+            except TimeoutError:
+                return False
+            return True
+
+
+def _opened(command: dict[str, Any], team: Team) -> tuple[Trial | None, Line]:
+    """The trial of an `open` command; or None and the line that ends it, if it cannot be built."""
+    try:
+        config = TrialConfig.from_flat(command["flat"])
+        return Trial(config, Path(command["directory"]), team, command["known_epoch"]), {}
+    except (ValueError, torch.OutOfMemoryError) as error:
+        state = "failed" if isinstance(error, ValueError) else "infeasible"
+        line = {"epoch": 1, "done": True, "state": state, "reason": str(error)}
+        return None, line
+
+
+def _epoch(trial: Trial, team: Team) -> Line:
+    """The trial's next epoch. An error in the code of a lone worker's trial ends that trial.
+
+    It would come again in a new lane. Among several workers it ends the lane, since the others may
+    wait for this one; so does an error of the device, which may not recover.
+    """
+    try:
+        return trial.epoch()
+    except Exception as error:
+        if team.size > 1 or isinstance(error, torch.AcceleratorError):
+            raise
+        logger.exception("trial %s failed", trial.directory.name)
+        reason = f"{type(error).__name__}: {error}"
+        return {"epoch": trial.epochs_done + 1, "done": True, "state": "failed", "reason": reason}
+
+
+def attend(settings: dict[str, Any]) -> None:
+    """A worker's life: do command after command until told to return."""
+    mailbox: Any = settings["mailbox"]
+    team = Team.current()
+    ray.get(mailbox.enlist.remote(ray.get_runtime_context().current_actor))
+    trial: Trial | None = None
+    unbuilt: Line = {}
+    for number in itertools.count():
+        command: Any = None
+        while command is None:
+            command = ray.get(mailbox.command.remote(number))
+        answer: Any = None
+        match command["do"]:
+            case "open":
+                trial, unbuilt = _opened(command, team)
+            case "epoch":
+                answer = _epoch(trial, team) if trial else unbuilt
+            case "close":
+                trial = None
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+                answer = psutil.Process().memory_info().rss
+            case "return":
+                return
+        if team.leads and answer is not None:
+            ray.get(mailbox.answer.remote(number, answer))
+
+
+class Crew:
+    """One `TorchTrainer.fit()` in a thread, whose workers obey this object."""
+
+    def __init__(self, workers: int, cpus_per_worker: float, gpus_per_worker: float, storage: str):
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor: Any = ray.remote(Mailbox)
+        placed = actor.options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
+        self._mailbox: Any = placed.remote()
+        resources = {"CPU": cpus_per_worker, "GPU": gpus_per_worker}
+        self._trainer = TorchTrainer(
+            attend,
+            train_loop_config={"mailbox": self._mailbox},
+            scaling_config=ScalingConfig(
+                num_workers=workers,
+                use_gpu=gpus_per_worker > 0,
+                resources_per_worker={name: need for name, need in resources.items() if need},
+            ),
+            run_config=RunConfig(
+                name=f"lane-{uuid.uuid4().hex[:8]}",
+                storage_path=storage,
+                failure_config=FailureConfig(max_failures=0),
+            ),
+        )
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._fit, daemon=True)
+        self._thread.start()
+        self._first_resident_bytes: int | None = None
+
+    def _fit(self) -> None:
+        try:
+            self._trainer.fit()
+        except BaseException as error:  # noqa: BLE001 - shown to whoever asks next
+            self._failure = error
+
+    def tell(self, **command: Any) -> int:
+        return ray.get(self._mailbox.post.remote(command))
+
+    def ask(self, **command: Any) -> Any:
+        """Post a command and wait for the leader's answer; raises LaneError if the crew is gone."""
+        number = self.tell(**command)
+        while True:
+            alive = self._thread.is_alive()
+            answered, content = ray.get(self._mailbox.answered.remote(number))
+            if answered:
+                return content
+            if not alive:
+                raise LaneError(f"the worker group ended: {self._failure}")
+
+    def worn(self, resident_bytes: int) -> bool:
+        """Whether the leader's memory grew so much since its first trial that it leaks."""
+        if self._first_resident_bytes is None:
+            self._first_resident_bytes = resident_bytes
+        return resident_bytes - self._first_resident_bytes > GROWTH_BYTES
+
+    def dismiss(self) -> None:
+        """Let the workers return; kill those that do not."""
+        self.tell(do="return")
+        self._thread.join(LEAVE_SECONDS)
+        if self._thread.is_alive():
+            for worker in ray.get(self._mailbox.workers.remote()):
+                ray.kill(worker)
+            self._thread.join(LEAVE_SECONDS)
+        ray.kill(self._mailbox)
+
+
+class Lane(Trainable):
+    """The Tune side of a lane, for `reuse_actors=True`: a step is an epoch.
+
+    `config`: `flat` and `directory` of the trial, its `known_epoch`, and `crew`, the arguments of
+    `Crew`. A dead worker makes `step` raise; Tune then restarts the trial in a new lane, where it
+    goes on at its last commit.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._crew = Crew(**config["crew"])
+        self._open(config)
+
+    def _open(self, config: dict[str, Any]) -> None:
+        parts = ("flat", "directory", "known_epoch")
+        self._crew.tell(do="open", **{part: config[part] for part in parts})
+
+    def step(self) -> Line:
+        return self._crew.ask(do="epoch")
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        resident_bytes = self._crew.ask(do="close")
+        if self._crew.worn(resident_bytes):
+            self._crew.dismiss()
+            self._crew = Crew(**new_config["crew"])
+        self._open(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        self._crew.dismiss()

@@ -1,0 +1,48 @@
+"""Metrics of a split from its confusion matrix and sums. C classes; rows are true classes."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(slots=True)
+class Score:
+    """What a pass over a split adds up to; scores of parts of a split add up to the whole.
+
+    `confusion` (C, C) counts images by true (row) and predicted (column) class; `sums` (3,) holds
+    the weighted losses, their weights, and the images whose label is among the top five.
+    """
+
+    confusion: torch.Tensor
+    sums: torch.Tensor
+
+    @classmethod
+    def empty(cls, classes: int, device: torch.device) -> "Score":
+        # float64 counts exactly up to 2^53 and can be summed by every collective backend
+        zeros = torch.zeros(classes, classes, dtype=torch.float64, device=device)
+        return cls(zeros, torch.zeros(3, dtype=torch.float64, device=device))
+
+    def add(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> None:
+        """Count a batch: logits (B, C), labels (B,), loss weights (C,)."""
+        classes = len(self.confusion)
+        loss = torch.nn.functional.cross_entropy(logits, labels, weights, reduction="sum")
+        top = logits.topk(min(5, classes), dim=1).indices
+        pairs = labels * classes + logits.argmax(1)
+        self.confusion += torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+        hits = (top == labels.unsqueeze(1)).any(1).sum()
+        self.sums += torch.stack((loss, weights[labels].sum(), hits)).to(self.sums)
+
+    def metrics(self, split: str) -> dict[str, float]:
+        """Loss, top-1, top-5, macro recall and macro F1, named for `split`."""
+        images, right = self.confusion.sum(), self.confusion.diagonal()
+        true, predicted = self.confusion.sum(1), self.confusion.sum(0)
+        recall = right / true.clamp(min=1)
+        f1 = 2 * right / (true + predicted).clamp(min=1)
+        values = {
+            "loss": self.sums[0] / self.sums[1],
+            "top1": right.sum() / images,
+            "top5": self.sums[2] / images,
+            "macro_recall": recall.mean(),
+            "macro_f1": f1.mean(),
+        }
+        return {f"{split}_{name}": float(value) for name, value in values.items()}

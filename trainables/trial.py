@@ -1,0 +1,251 @@
+"""One trial: open (build, restore), epoch after epoch, done. Plain PyTorch, no Ray.
+
+    python -m trainables.trial linformer --data digits --set depth=6 dim=64 heads=4 grid=8
+    torchrun --nproc-per-node 2 -m trainables.trial ...
+
+Stopped at any epoch and opened again, a trial goes on as if it had never stopped: see `learner`.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables import checkpoint, fields, models, records
+from trainables.config import TrialConfig
+from trainables.data import DataError, UnknownDatasetError, locate
+from trainables.learner import Learner
+from trainables.provenance import facts
+from trainables.team import Team, launched
+
+Line = dict[str, Any]
+
+
+class Trial:
+    """A configuration in training, one worker's part of it.
+
+    `directory` holds `config.json`, `provenance.json`, `metrics.jsonl` (a line an epoch, written
+    before it is reported), `attempts.jsonl` (a line a start of the trial or of an epoch) and
+    `checkpoints/`. Opening an existing directory restores it; epochs of `metrics.jsonl` after
+    `known_epoch` are answered again without training. Raises ValueError if the model cannot be
+    built, or if the directory holds a trial of another configuration.
+    """
+
+    def __init__(self, config: TrialConfig, directory: Path, team: Team, known_epoch: int = 0):
+        self.config, self.directory, self.team = config, directory, team
+        self.epochs_done = 0
+        self.best: dict[str, Any] = {"epoch": 0, "valid_top1": -1.0, "model": {}}
+        self.notes: list[str] = []
+        lines = self._read()
+        self.finished = bool(lines) and lines[-1]["done"]
+        if not self.finished:
+            self.learner = Learner(config, team)
+            lines = self._restore(lines)
+        self._answers = deque(line for line in lines if line["epoch"] > known_epoch)
+        self._note_start(event="open", epoch=self.epochs_done, pid=os.getpid())
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "metrics.jsonl"
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+    def _read(self) -> list[Line]:
+        lines: list[Line] = []
+        changes: list[str] = []
+        if self.team.leads:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lines, changes = records.read_lines(self._log), self._changes()
+        lines, changes = self.team.agree((lines, changes))
+        if changes:
+            raise ValueError(
+                f"{self.directory} holds another trial ({'; '.join(changes)}); "
+                "give another directory or remove this one"
+            )
+        return lines
+
+    def _changes(self) -> list[str]:
+        """What differs from the configuration that trained here before; the data may have moved."""
+        path = self.directory / "config.json"
+        now = self.config.flat()
+        before = json.loads(path.read_text()) if path.exists() else now
+        return [
+            f"{name}: was {before.get(name)!r}, now {now.get(name)!r}"
+            for name in sorted((before.keys() | now.keys()) - {"data"})
+            if before.get(name) != now.get(name)
+        ]
+
+    def _restore(self, lines: list[Line]) -> list[Line]:
+        """Load the newest sound commit; returns the lines up to it, as the log then holds them."""
+        name = None
+        if self.team.leads:
+            name, self.notes = checkpoint.latest(self._checkpoints)
+        name = self.team.agree(name)
+        reached: list[Line] = []
+        if name:
+            state = checkpoint.load(self._checkpoints / name)
+            self.learner.load(state)
+            self.best, last = state["best"], state["line"]
+            self.epochs_done = last["epoch"]
+            reached = [line for line in lines if line["epoch"] < self.epochs_done] + [last]
+        if self.team.leads:
+            if reached or self._log.exists():  # a torn last line goes too
+                records.replace_lines(self._log, reached)
+            records.replace_json(self.directory / "config.json", self.config.flat())
+            records.replace_json(self.directory / "provenance.json", self._provenance())
+        return reached
+
+    def _provenance(self) -> dict[str, Any]:
+        dataset = self.learner.dataset
+        return {
+            **facts(),
+            "data": {"name": dataset.name, "sha256": dataset.fingerprint},
+            "seed": self.config.task.seed,
+            "workers": {"count": self.team.size, "device": self.team.device.type},
+            "threads": torch.get_num_threads(),
+        }
+
+    def _note_start(self, **event: Any) -> None:
+        """So that it can be told afterwards what was done twice."""
+        if self.team.leads:
+            line = {"at": datetime.now(UTC).isoformat(), **event}
+            records.append_line(self.directory / "attempts.jsonl", line, sync=False)
+
+    def epoch(self) -> Line:
+        """Train one epoch, validate, commit; returns its line of `metrics.jsonl`.
+
+        The line has the EPOCH metrics of `trainables.metrics` and `done`. A done line has `state`
+        too: `complete` with the FINAL metrics, or `failed` / `infeasible` with a `reason`: a loss
+        that is not finite, or memory that does not suffice, is a result and not a crash.
+        """
+        if self._answers:
+            return self._answers.popleft()
+        if self.finished:
+            raise RuntimeError(f"trial {self.directory.name} has ended and has no further epoch")
+        number = self.epochs_done + 1
+        self._note_start(event="epoch", epoch=number)
+        try:
+            line = self._advance(number)
+        except torch.OutOfMemoryError as error:
+            reason = f"out of memory in epoch {number}: {str(error).splitlines()[0]}"
+            line = {"epoch": number, "done": True, "state": "infeasible", "reason": reason}
+        if self.notes:
+            line["notes"], self.notes = self.notes, []
+        line["ended_unix_s"] = time.time()
+        self.epochs_done, self.finished = number, line["done"]
+        self._record(line)
+        return line
+
+    def _advance(self, number: int) -> Line:
+        """Train and validate epoch `number`; after the last one, test."""
+        if number == 1 and self.team.size > 1:
+            self.learner.rehearse()
+        lr = self.learner.optimizer.param_groups[0]["lr"]
+        start = time.perf_counter()
+        trained = self.learner.train(number).metrics("train")
+        middle = time.perf_counter()
+        valid = self.learner.score("valid").metrics("valid")
+        end = time.perf_counter()
+        self.learner.schedule.step()
+        line = {
+            "epoch": number,
+            "train_loss": trained["train_loss"],
+            "train_top1": trained["train_top1"],
+            **valid,
+            "lr": lr,
+            "train_seconds": middle - start,
+            "valid_seconds": end - middle,
+            "train_images_per_s": self.learner.train_images / (middle - start),
+            "done": False,
+        }
+        for name, value in line.items():
+            if not math.isfinite(value):
+                reason = f"{name} is {value} in epoch {number} at lr {lr:g}"
+                return {"epoch": number, "done": True, "state": "failed", "reason": reason}
+        if line["valid_top1"] > self.best["valid_top1"]:
+            weights = {key: value.clone() for key, value in self.learner.state()["model"].items()}
+            self.best = {"epoch": number, "valid_top1": line["valid_top1"], "model": weights}
+        task, waited = self.config.task, number - self.best["epoch"]
+        if number == task.epochs or waited >= task.patience:
+            line |= {"done": True, "state": "complete", **self._finish()}
+        return line
+
+    def _finish(self) -> Line:
+        """Test once with the best weights and keep those."""
+        self.learner.model.load_state_dict(self.best["model"])
+        scores = {split: self.learner.score(split) for split in ("valid", "test")}
+        if self.team.leads:
+            confusion = {split: score.confusion.int().tolist() for split, score in scores.items()}
+            classes = list(self.learner.dataset.classes)
+            record = {"classes": classes, "rows": "true class", **confusion}
+            records.replace_json(self.directory / "confusion.json", record)
+            checkpoint.commit(self.directory / "best", "weights", self.best, keep=1)
+        best = {"best_valid_top1": self.best["valid_top1"], "best_epoch": self.best["epoch"]}
+        return {**best, **scores["test"].metrics("test")}
+
+    def _record(self, line: Line) -> None:
+        """Commit first, then the line: whoever has seen the line finds the commit."""
+        if not self.team.leads:
+            return
+        if not self.finished:
+            state = {**self.learner.state(), "best": self.best, "line": line}
+            checkpoint.commit(self._checkpoints, f"epoch-{self.epochs_done:05d}", state, keep=2)
+        records.append_line(self._log, line, sync=True)
+        if self.finished:
+            shutil.rmtree(self._checkpoints, ignore_errors=True)
+
+
+def _complain(error: Exception, code: int) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return code
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train one configuration and print a line an epoch.
+
+    Exit codes: 0 done, 1 failed or infeasible, 2 bad request, 4 data, 6 storage.
+    """
+    parser = argparse.ArgumentParser(prog="python -m trainables.trial", description=main.__doc__)
+    parser.add_argument("model", help=", ".join(models.names()))
+    parser.add_argument("--data", default="digits", help="a data set's name or folder")
+    parser.add_argument("--data-home", type=Path, default=Path("sweeps/data"))
+    parser.add_argument("--directory", type=Path, default=Path("trial"))
+    parser.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
+    given = parser.parse_args(arguments)
+    try:
+        with launched() as team:
+            task = {"model": given.model, "data": given.data, "image_size": 56, "epochs": 10}
+            flat = task | fields.assignments(given.settings)
+            TrialConfig.from_flat(flat)  # a bad request is refused before data is made
+            data = locate(given.data, given.data_home) if team.leads else None
+            folder = team.agree(str(data.path.resolve()) if data else "")
+            trial = Trial(TrialConfig.from_flat(flat | {"data": folder}), given.directory, team)
+            line: Line = {"done": False}
+            while not line["done"]:
+                line = trial.epoch()
+                if team.leads:
+                    sys.stdout.write(json.dumps(line) + "\n")
+    except UnknownDatasetError as error:
+        return _complain(error, 2)
+    except DataError as error:
+        return _complain(error, 4)
+    except ValueError as error:
+        return _complain(error, 2)
+    except OSError as error:
+        return _complain(error, 6)
+    return 0 if line["state"] == "complete" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
