@@ -1,0 +1,5 @@
+"""Decides what is tried: spaces to trials, trials to lanes, results to a study and to MLflow."""
+
+from search.simulation import simulate
+
+__all__ = ["simulate"]

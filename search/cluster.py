@@ -1,0 +1,173 @@
+"""A Ray to run on: a cluster that is there, or an embedded one that ends with the driver."""
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Ray writes the address of a head that `ray start` made on this machine here
+_HEAD_ADDRESS = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
+_EMBEDDED = "search-ray-"
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # a cluster that has to boot nodes may need longer than Train's minute
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    # the study is the truth, Tune's own snapshots are never read
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+}
+
+
+class ResourceError(RuntimeError):
+    """The cluster cannot give what a trial needs, or cannot be reached."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crews:
+    """Worker groups: `lanes` of them, each of `workers` with CPUs and GPUs of their own."""
+
+    lanes: int
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+
+    def arguments(self, storage: Path) -> dict[str, Any]:
+        """What `trainables.lane.Crew` takes."""
+        return {
+            "workers": self.workers,
+            "cpus_per_worker": self.cpus_per_worker,
+            "gpus_per_worker": self.gpus_per_worker,
+            "storage": str(storage),
+        }
+
+
+def address_of(given: str | None) -> str | None:
+    """The cluster to join: as given, as RAY_ADDRESS says, or the head this machine is."""
+    if given or os.environ.get("RAY_ADDRESS"):
+        return given or os.environ["RAY_ADDRESS"]
+    return _HEAD_ADDRESS.read_text().strip() if _HEAD_ADDRESS.exists() else None
+
+
+def _clear_leftovers() -> None:
+    """Remove the folders of embedded Rays whose driver was killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_EMBEDDED}*"):
+        pid = folder.name.removeprefix(_EMBEDDED)
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Be connected to the cluster at `address`, or to an embedded Ray, for the block.
+
+    Raises ResourceError if the cluster does not answer.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    folder = Path(tempfile.gettempdir()) / f"{_EMBEDDED}{os.getpid()}"
+    try:
+        if address:
+            settings = {name: os.environ[name] for name in _SETTINGS}
+            ray.init(address=address, runtime_env={"env_vars": settings}, **quiet)
+        else:
+            _clear_leftovers()
+            ray.init("local", include_dashboard=False, _temp_dir=str(folder), **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        place = f"the Ray cluster at {address}" if address else "an embedded Ray"
+        raise ResourceError(f"cannot start on {place}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _needs(numbers: Mapping[str, Any], gpus_exist: bool) -> tuple[int, float, float]:
+    """Workers of a lane, and CPUs and GPUs of a worker; what is not given is chosen."""
+    gpus = numbers["gpus_per_worker"]
+    return (
+        numbers["workers"] or 1,
+        numbers["cpus_per_worker"] or 1.0,
+        float(gpus_exist) if gpus is None else gpus,
+    )
+
+
+def _fitting(nodes: Sequence[Mapping[str, float]], numbers: Mapping[str, Any]) -> int:
+    """How many lanes the nodes hold, each worker on one node."""
+    workers, cpus, gpus = _needs(numbers, any(node.get("GPU", 0) for node in nodes))
+    needs = {name: need for name, need in (("CPU", cpus), ("GPU", gpus)) if need}
+    places = sum(
+        min(int(node.get(name, 0) / need + 1e-9) for name, need in needs.items()) for node in nodes
+    )
+    return places // workers
+
+
+def _refuse(nodes: Sequence[Mapping[str, float]], numbers: Mapping[str, Any]) -> ResourceError:
+    total = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
+    workers, cpus, gpus = _needs(numbers, total["GPU"] > 0)
+    return ResourceError(
+        f"{numbers['lanes'] or 1} lane(s) of {workers} worker(s) with {cpus:g} CPU and "
+        f"{gpus:g} GPU each do not fit: there are {len(nodes)} node(s) with "
+        f"{total['CPU']:g} CPUs and {total['GPU']:g} GPUs in all; ask for less, or wait for "
+        "nodes of a cluster with "
+        "--wait-for-resources SECONDS"
+    )
+
+
+def precheck(numbers: Mapping[str, Any]) -> None:
+    """Refuse what this machine does not have before an embedded Ray is started."""
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(gpus)}
+    if _fitting([here], numbers) < (numbers["lanes"] or 1):
+        raise _refuse([here], numbers)
+
+
+def crews(numbers: Mapping[str, Any], trials: int) -> Crews:
+    """Divide the connected cluster into lanes, as the numbers of a request say.
+
+    A worker gets one GPU where there are any. Raises ResourceError if not even one lane fits, or
+    not as many as asked for, within `wait_for_resources` seconds.
+    """
+    end = time.monotonic() + (numbers["wait_for_resources"] or 0)
+    while True:
+        nodes = _nodes()
+        fitting = _fitting(nodes, numbers)
+        if fitting >= (numbers["lanes"] or 1):
+            break
+        if time.monotonic() >= end:
+            raise _refuse(nodes, numbers)
+        time.sleep(1)
+    workers, cpus, gpus = _needs(numbers, has_gpus())
+    return Crews(
+        lanes=numbers["lanes"] or max(1, min(fitting, trials)),
+        workers=workers,
+        cpus_per_worker=cpus,
+        gpus_per_worker=gpus,
+    )
+
+
+def _nodes() -> list[dict[str, float]]:
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def has_gpus() -> bool:
+    """Whether the connected cluster has a GPU."""
+    return any(node.get("GPU", 0) for node in _nodes())

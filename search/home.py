@@ -1,0 +1,121 @@
+"""The folder that holds sweeps, data, MLflow's files and reports, and a sweep's files in it."""
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import optuna
+from sqlalchemy import event
+
+from search.plan import RESERVED
+
+
+class StorageError(RuntimeError):
+    """The home cannot be written, or what it holds cannot be read."""
+
+
+def default() -> Path:
+    """`SEARCH_HOME`, or `sweeps` where the command is run."""
+    return Path(os.environ.get("SEARCH_HOME") or "sweeps")
+
+
+def prepare(home: Path) -> None:
+    """Make the home. Raises StorageError if it cannot be written."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / f".probe-{os.getpid()}"
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"the home folder {home} cannot be written ({error.strerror}); "
+            "choose another with --home or SEARCH_HOME"
+        ) from error
+
+
+def sweeps(home: Path) -> list[str]:
+    """The sweeps in a home: its folders that hold a plan."""
+    if not home.is_dir():
+        return []
+    found = (path.parent.name for path in home.glob("*/plan.json"))
+    return sorted(name for name in found if name not in RESERVED)
+
+
+def _damage(file: Path) -> str | None:
+    try:
+        connection = sqlite3.connect(file)
+        try:
+            (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
+            connection.execute("SELECT count(*) FROM trials").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if verdict == "ok" else str(verdict)
+
+
+class StudyFile:
+    """A sweep's study in SQLite, with a copy of its last good state beside it."""
+
+    def __init__(self, folder: Path):
+        self.path, self._copy = folder / "study.db", folder / "study.db.good"
+
+    def heal(self) -> str:
+        """Put the good copy in place of a damaged study; says what was done, or nothing.
+
+        Trials that the copy does not know are suggested again, with the same parameters, and go on
+        in their folders. Raises StorageError if there is no good copy.
+        """
+        if not self.path.exists() or (damage := _damage(self.path)) is None:
+            return ""
+        aside = self.path.with_suffix(f".damaged-{self.path.stat().st_mtime_ns}")
+        untrained = not self._copy.exists() and not (self.path.parent / "trials").exists()
+        if not untrained and (not self._copy.exists() or _damage(self._copy) is not None):
+            raise StorageError(f"the study {self.path} is damaged ({damage}) and has no good copy")
+        for kind in ("", "-wal", "-shm"):  # a log left behind would be played into the copy
+            file = self.path.with_name(self.path.name + kind)
+            if file.exists():
+                file.rename(aside.with_name(aside.name + kind))
+        if untrained:
+            return f"the study was damaged ({damage}) before its first trial; it begins again"
+        shutil.copy2(self._copy, self.path)
+        return f"the study was damaged ({damage}); using the previous good one, kept {aside.name}"
+
+    def keep(self) -> None:
+        """Copy the study as it is now, in one rename."""
+        draft = self._copy.with_suffix(".draft")
+        source, target = sqlite3.connect(self.path), sqlite3.connect(draft)
+        try:
+            source.backup(target)
+        finally:
+            source.close()
+            target.close()
+        draft.replace(self._copy)
+
+    def storage(self) -> optuna.storages.RDBStorage:
+        """The study's storage. A suggestion is some twenty commits, so they must be cheap.
+
+        In the write-ahead log a commit survives the death of the process at once, and a power cut
+        a moment later; the trials' own folders survive both.
+        """
+        url = f"sqlite:///{self.path.resolve()}"
+        if not self.path.exists():
+            self._make()
+        with sqlite3.connect(self.path) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        event.listen(storage.engine, "connect", _relax)
+        return storage
+
+    def _make(self) -> None:
+        """The tables are made beside and renamed: a study that exists is never half made."""
+        draft = self.path.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        optuna.storages.RDBStorage(f"sqlite:///{draft.resolve()}").engine.dispose()
+        draft.rename(self.path)
+
+
+def _relax(connection: Any, record: Any) -> None:  # noqa: ARG001
+    connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,34 @@
+"""One driver a sweep: a lock that names its owner and dies with it."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+class SweepLockedError(RuntimeError):
+    """Another living driver works on the sweep."""
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold `folder/lock` for the block. Raises SweepLockedError naming the owner's process.
+
+    The kernel frees the lock when its process ends, however it ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise SweepLockedError(f"sweep {folder.name!r} is in use by {file.read()}") from error
+        owner = {"pid": os.getpid(), "host": socket.gethostname()}
+        file.truncate(0)
+        file.write(json.dumps(owner | {"since": datetime.now(UTC).isoformat(timespec="seconds")}))
+        file.flush()
+        yield

@@ -1,0 +1,160 @@
+"""What a sweep is: everything that is fixed before its first trial, and how that is checked."""
+
+import dataclasses
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import spaces
+from spaces.space import Space, Value, nearest
+from trainables import fields, records
+from trainables.recipe import Recipe
+
+OBJECTIVE = {"valid_top1": "max"}
+RESERVED = ("data", "reports", "mlflow-artifacts")  # folders of a home that are no sweeps
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_DRAWS = 2000
+_MAY_CHANGE = ("trials", "published", "data")  # `data` is a place; `data_sha256` says what is there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """How much is spent: `trials` of at most `epochs` epochs at `image_size` px.
+
+    `max_gflops` is told to the sampler as a constraint; None sets no limit.
+    """
+
+    trials: int
+    epochs: int
+    image_size: int
+    max_gflops: float | None = None
+
+
+QUICK = Budget(trials=12, epochs=9, image_size=56, max_gflops=0.08)
+FULL = Budget(trials=100, epochs=200, image_size=224)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A sweep: `variant` on the data set at `data`, within a budget.
+
+    `settings` hold parameters constant; `published` is how many published points are tried first.
+    """
+
+    sweep: str
+    variant: str
+    data: str
+    data_name: str
+    data_sha256: str
+    num_classes: int
+    image_size: int
+    epochs: int
+    trials: int
+    patience: int
+    seed: int
+    max_gflops: float | None
+    published: int
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    space: str = ""
+
+    @property
+    def searched(self) -> Space:
+        return spaces.load(self.variant).fix(self.settings)
+
+    def flat(self, params: Mapping[str, Value]) -> dict[str, Any]:
+        """The configuration of a trial with `params`, as `TrialConfig.from_flat` takes it."""
+        task = {"model": self.searched.model, "data": self.data, "image_size": self.image_size}
+        limits = {"epochs": self.epochs, "patience": self.patience, "seed": self.seed}
+        return {**task, **limits, **params}
+
+    def differences(self, other: "Plan") -> list[str]:
+        """What `other` changes of this plan, apart from what may change."""
+        names = [f.name for f in dataclasses.fields(self) if f.name not in _MAY_CHANGE]
+        return [
+            f"{name}: was {getattr(self, name)!r}, now {getattr(other, name)!r}"
+            for name in names
+            if getattr(self, name) != getattr(other, name)
+        ]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    def save(self, path: Path) -> None:
+        records.replace(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> "Plan":
+        return cls(**json.loads(path.read_text()))
+
+
+def described(space: Space) -> str:
+    """A space as text, so that a changed one is noticed and shown."""
+    searched = [f"{name} {domain}" for name, domain in sorted(space.params.items())]
+    return "; ".join(searched + [str(rule) for rule in space.rules])
+
+
+def name_mistakes(sweep: str) -> list[str]:
+    if not _NAME.fullmatch(sweep):
+        return [
+            f"a sweep's name has 1 to 64 letters, digits, dots, dashes or underscores and begins "
+            f"with none of dot and dash, given {sweep!r}"
+        ]
+    if sweep in RESERVED:
+        return [f"a sweep cannot be called {sweep!r}: the home folder uses that name"]
+    return []
+
+
+def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: int) -> list[str]:
+    """What is wrong with `--set` and the image size for `variant`'s space, all at once."""
+    from trainables import models
+    from trainables.config import Task, TrialConfig
+
+    space = spaces.load(variant)
+    of_model = models.keys(space.model)
+    known = [*of_model, *fields.names(Recipe)]
+    wrong = []
+    for name in settings:
+        if name in fields.names(Task):
+            wrong.append(f"--set {name}: this has an option of its own, see --help")
+        elif name not in known:
+            wrong.append(f"--set {name}: no such parameter{nearest(name, known)}")
+    if "patch" in settings and "grid" in settings:
+        wrong.append("--set: patch (pixels) and grid (tokens a side) say the same; give one")
+    if wrong:
+        return wrong
+    fixed = space.fix(settings)
+    draws = [fixed.draw(random.Random(i)) for i in range(_DRAWS)]
+    task = {"model": space.model, "data": "", "image_size": image_size, "epochs": 1}
+    try:
+        TrialConfig.from_flat({**task, **draws[0]})
+    except ValueError as error:
+        return [str(error)]
+    try:
+        broken = [fixed.broken(draw, image_size) for draw in draws]
+    except (ArithmeticError, TypeError, ValueError):  # a fixed value that no rule can judge
+        return _unbuildable(fixed, draws[0], image_size)
+    if all(broken):
+        (commonest, _), *_ = Counter(rule for rules in broken for rule in rules[:1]).most_common(1)
+        sizes = [s for s in (56, 112, 224) if any(not fixed.broken(d, s) for d in draws)]
+        hint = f"; image sizes that work: {', '.join(map(str, sizes))}" if sizes else ""
+        return [f"no configuration at {image_size} px keeps the rules, such as: {commonest}{hint}"]
+    return _unbuildable(fixed, draws[broken.index([])], image_size)
+
+
+def _unbuildable(space: Space, params: Mapping[str, Value], image_size: int) -> list[str]:
+    """Whether a configuration that keeps the rules can be built: fixed values may forbid it."""
+    import torch
+
+    from trainables import models
+
+    try:
+        with torch.device("meta"):
+            models.build(space.model, params, image_size=image_size, num_classes=2)
+    except ValueError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,217 @@
+"""MLflow as a projection of a sweep: what the study and the trials' folders say, written there.
+
+Writing again changes nothing: runs are found by their tag `trial_key`, and a point of a curve has
+the time of its line. So MLflow can be rebuilt from the other two.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.plan import Plan
+from search.record import Record, State, config_hash
+from trainables import records
+from trainables.data.lock import exclusive
+from trainables.metrics import EPOCH, FINAL
+
+STATUS = {
+    State.RUNNING: "RUNNING",
+    State.COMPLETE: "FINISHED",
+    State.PRUNED: "KILLED",
+    State.INFEASIBLE: "KILLED",
+    State.FAILED: "FAILED",
+}
+
+
+def default_uri(home: Path) -> str:
+    """MLFLOW_TRACKING_URI, or SQLite in the home folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+
+
+def client_of(uri: str) -> Any:
+    """A client of the MLflow at `uri`; the tables of an SQLite file are made on first use.
+
+    That takes seconds, and MLflow can never again open a file in which it was killed meanwhile: so
+    they are made beside and renamed.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # a dead server must be noticed in seconds: we retry ourselves
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+
+    scheme, _, place = uri.partition("sqlite:///")
+    file = Path(place)
+    if not scheme and place and not file.exists():
+        with exclusive(file.with_name(f".{file.name}.lock")):
+            if not file.exists():
+                draft = file.with_name(f".{file.name}.new")
+                draft.unlink(missing_ok=True)
+                MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)
+                draft.rename(file)
+    return MlflowClient(uri)
+
+
+def runs_of(client: Any, experiment_id: str, sweep: str) -> list[Any]:
+    """The runs of all trials of `sweep`, however many pages they fill."""
+    query = f"tags.sweep = '{sweep}' and tags.kind = 'trial'"
+    found, token = [], None
+    while True:
+        page = client.search_runs([experiment_id], query, max_results=1000, page_token=token)
+        found += page
+        if (token := page.token) is None:
+            return found
+
+
+class Projection:
+    """Writes one sweep into MLflow; each method brings a part of it up to date.
+
+    Creating a run is the one step of MLflow that is not repeatable, so it is never retried blindly:
+    a run is looked for before it is made.
+    """
+
+    def __init__(self, uri: str, home: Path, plan: Plan, provenance: Mapping[str, Any]):
+        self._client = client_of(uri)
+        self._plan, self._provenance = plan, provenance
+        self._folder = home / plan.sweep / "trials"
+        self._artifacts = (home / "mlflow-artifacts").resolve().as_uri()
+        self._remote = uri.startswith("http")
+        self._experiment = self._experiment_id()
+        self._run_ids: dict[str, str] = {}
+        self._written: dict[str, int] = {}
+        self._settled: set[tuple[str, str]] = set()
+        for run in runs_of(self._client, self._experiment, plan.sweep):
+            key = run.data.tags["trial_key"]
+            self._run_ids[key] = run.info.run_id
+            if run.info.status != "RUNNING":
+                self._settled.add((key, run.info.status))
+            else:  # an epoch trained again after a damaged checkpoint stays what it was here
+                points = self._client.get_metric_history(run.info.run_id, "lr")
+                self._written[key] = len(points)
+
+    def _experiment_id(self) -> str:
+        found = self._client.get_experiment_by_name(self._plan.variant)
+        if found is not None:
+            return found.experiment_id
+        location = None if self._remote else f"{self._artifacts}/{self._plan.variant}"
+        return self._client.create_experiment(self._plan.variant, artifact_location=location)
+
+    def _run(self, tag: str, value: str, tags: dict[str, str], start: int | None = None) -> str:
+        """The id of the run whose `tag` is `value`, made if there is none."""
+        if value not in self._run_ids:
+            sweep, kind = self._plan.sweep, tags["kind"]
+            query = f"tags.sweep = '{sweep}' and tags.{tag} = '{value}' and tags.kind = '{kind}'"
+            found = self._client.search_runs([self._experiment], query, max_results=1)
+            if found:
+                self._run_ids[value] = found[0].info.run_id
+            else:
+                name = tags.pop("mlflow.runName")
+                made = self._client.create_run(
+                    self._experiment, start, {**tags, tag: value}, run_name=name
+                )
+                self._run_ids[value] = made.info.run_id
+        return self._run_ids[value]
+
+    def sweep(self, status: str = "RUNNING") -> str:
+        """The parent run, with the plan and the sweep's provenance."""
+        plan = self._plan
+        tags = {
+            "kind": "sweep",
+            "mlflow.runName": plan.sweep,
+            "variant": plan.variant,
+            "data": plan.data_name,
+            "image_size": str(plan.image_size),
+            "data_sha256": plan.data_sha256,
+            "git_sha": str(self._provenance.get("git_sha")),
+            "command": str(self._provenance.get("command")),
+            "provenance": json.dumps(self._provenance),
+        }
+        run_id = self._run("sweep", plan.sweep, tags)
+        self._client.set_tag(run_id, "plan", plan.to_json())
+        self._client.update_run(run_id, status=status)
+        return run_id
+
+    def trial(self, record: Record) -> None:
+        """One child run: parameters, the curve so far, final scalars, state and artifacts."""
+        state = record.state  # the driver goes on meanwhile: what it changes now is told again
+        status = STATUS[state]
+        if (record.key, status) in self._settled:
+            return
+        folder = self._folder / record.key
+        lines = records.read_lines(folder / "metrics.jsonl")
+        run_id = self._trial_run(record)
+        self._curve(run_id, lines[self._written.get(record.key, 0) :])
+        self._written[record.key] = len(lines)
+        self._client.set_tag(run_id, "state", state.value)
+        if state == State.RUNNING:
+            self._client.update_run(run_id, status="RUNNING")
+            return
+        if record.reason:
+            self._client.set_tag(run_id, "reason", record.reason)
+        self._final(run_id, lines)
+        for name in ("confusion.json", "provenance.json", "config.json"):
+            if (folder / name).exists():
+                self._client.log_artifact(run_id, str(folder / name))
+        self._client.set_terminated(run_id, status)
+        self._settled.add((record.key, status))
+
+    def _trial_run(self, record: Record) -> str:
+        if record.key in self._run_ids:
+            return self._run_ids[record.key]
+        from mlflow.entities import Param
+
+        tags = {
+            "kind": "trial",
+            "mlflow.runName": record.key,
+            "mlflow.parentRunId": self.sweep(),
+            "sweep": self._plan.sweep,
+            "config_hash": config_hash(record.params),
+            "git_sha": str(self._provenance.get("git_sha")),
+            "data_sha256": self._plan.data_sha256,
+        }
+        if record.published:
+            tags["published"] = record.published
+        run_id = self._run("trial_key", record.key, tags)
+        flat = {**self._plan.flat(record.params), "data": self._plan.data_name}
+        params = [Param(name, str(value)) for name, value in flat.items()]
+        self._client.log_batch(run_id, params=params)
+        return run_id
+
+    def _curve(self, run_id: str, lines: list[dict[str, Any]]) -> None:
+        """Metrics by epoch. A point said twice is the same point: its time is the line's own."""
+        for line in lines:
+            self._scalars(
+                run_id, {n: v for n, v in line.items() if n in EPOCH}, line, line["epoch"]
+            )
+
+    def _final(self, run_id: str, lines: list[dict[str, Any]]) -> None:
+        """Best and test values, once, so that the last value in MLflow's table is theirs."""
+        measured = [line for line in lines if "valid_top1" in line]
+        if measured:
+            best = max(measured, key=lambda line: line["valid_top1"])
+            final = {"best_valid_top1": best["valid_top1"], "best_epoch": best["epoch"]}
+            final |= {name: value for name, value in lines[-1].items() if name in FINAL}
+            self._scalars(run_id, final, lines[-1], 0)
+
+    def _scalars(
+        self, run_id: str, values: Mapping[str, float], line: Mapping[str, Any], step: int
+    ) -> None:
+        from mlflow.entities import Metric
+
+        stamp = int(line["ended_unix_s"] * 1000)
+        points = [Metric(name, float(value), stamp, step) for name, value in values.items()]
+        self._client.log_batch(run_id, metrics=points)
+
+    def efficiency(
+        self, record: Record, values: Mapping[str, float], tags: Mapping[str, str]
+    ) -> None:
+        """Scalars and tags measured after the training, on the trial's run."""
+        from mlflow.entities import Metric, RunTag
+
+        stamp = int(time.time() * 1000)
+        points = [Metric(name, float(value), stamp, 0) for name, value in values.items()]
+        marks = [RunTag(name, value) for name, value in tags.items()]
+        self._client.log_batch(self._trial_run(record), metrics=points, tags=marks)

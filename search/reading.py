@@ -1,0 +1,74 @@
+"""Sweeps that exist, for the commands that look at them afterwards."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+from sqlalchemy.exc import SQLAlchemyError
+
+from search import home, lock
+from search.plan import OBJECTIVE, Plan
+from search.study import SweepStudy
+from spaces.space import nearest
+
+
+def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
+    """A command line of sweeps in a home."""
+    root = argparse.ArgumentParser(prog=f"python -m {command}", description=meaning)
+    root.add_argument("sweeps", nargs="*", metavar="SWEEP", help="all of the home without one")
+    root.add_argument("--home", type=Path, default=home.default(), help="folder of everything")
+    url = os.environ.get("SEARCH_DATABASE")
+    root.add_argument("--database", default=url, help="SQLAlchemy URL of the studies (SQLite)")
+    return root
+
+
+def reopened(folder: Path, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
+    """The plan and the study of a sweep in the home `folder`."""
+    plan = Plan.load(folder / sweep / "plan.json")
+    url = database or f"sqlite:///{(folder / sweep / 'study.db').resolve()}"
+    study = SweepStudy(
+        optuna.load_study(study_name=sweep, storage=url),
+        plan.searched,
+        directions=OBJECTIVE,
+        image_size=plan.image_size,
+        trials=plan.trials,
+    )
+    return plan, study
+
+
+def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> int:
+    """`act` on the named sweeps, or all, while no driver works on them; the worst exit code.
+
+    2 for an unknown sweep, 3 for one in use, 6 for a study that cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    known = home.sweeps(given.home)
+    listed = ", ".join(known) or "none"
+    wrong = [
+        f"no sweep {sweep!r} in {given.home}{nearest(sweep, known)} (there: {listed})"
+        for sweep in given.sweeps
+        if sweep not in known
+    ]
+    if not known and not wrong:
+        wrong = [f"no sweep in {given.home}; python -m search.run makes one"]
+    if wrong:
+        return _complain("\n".join(wrong), 2)
+    codes = []
+    try:
+        for sweep in given.sweeps or known:
+            with lock.held(given.home / sweep):
+                codes.append(act(*reopened(given.home, sweep, given.database)))
+    except lock.SweepLockedError as error:
+        return _complain(str(error), 3)
+    except (OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        return _complain(str(error), 6)
+    return max(codes)
+
+
+def _complain(text: str, code: int) -> int:
+    for line in text.splitlines():
+        sys.stderr.write(f"error: {line}\n")
+    return code

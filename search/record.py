@@ -1,0 +1,48 @@
+"""A trial of a sweep as the study knows it, and what can become of it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from spaces.space import Value
+
+
+class State(StrEnum):
+    """What became of a trial; everything but `RUNNING` is final.
+
+    COMPLETE used its budget or was ended by its own patience; PRUNED was stopped early; FAILED
+    ended with an error; INFEASIBLE broke a constraint, before or during training; DUPLICATE was
+    suggested again and not trained.
+    """
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    INFEASIBLE = "infeasible"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(slots=True)
+class Record:
+    """A trial as the study knows it. `trained` tells whether any epoch was meant to run."""
+
+    number: int
+    key: str
+    params: dict[str, Value]
+    state: State
+    reason: str = ""
+    published: str = ""
+    trained: bool = True
+    epoch: int = 0
+    value: float | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def config_hash(params: Mapping[str, Value]) -> str:
+    """The identity of a configuration: equal for equal values in any order."""
+    canonical = json.dumps(dict(sorted(params.items())), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

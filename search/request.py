@@ -1,0 +1,205 @@
+"""The command line of `search.run`: read, filled up with a budget, and checked all at once."""
+
+import argparse
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import spaces
+from search import home
+from search.plan import FULL, QUICK, Budget, Plan, described, name_mistakes, setting_mistakes
+from spaces.space import Value, nearest
+from trainables import fields
+from trainables.data import DataError, Dataset, UnknownDatasetError, check
+
+# name, type, least value, what it is
+_NUMBERS = {
+    "trials": (int, 1, "trials to train; a larger number extends a finished sweep"),
+    "epochs": (int, 1, "epochs of a trial that is not stopped early"),
+    "image_size": (int, 1, "pixels a side"),
+    "max_gflops": (float, 0, "limit on GFLOPs of a forward pass, told to the sampler"),
+    "patience": (int, 1, "epochs without a better validation accuracy that end a trial"),
+    "seed": (int, 0, "seed of the search and of every trial"),
+    "published": (int, 0, "published points to try first (a quarter of the trials)"),
+    "lanes": (int, 1, "trials at a time (as many as fit)"),
+    "workers": (int, 1, "workers that share a trial (1)"),
+    "cpus_per_worker": (float, 0, "CPUs of a worker (1)"),
+    "gpus_per_worker": (float, 0, "GPUs of a worker (1 where there are GPUs)"),
+    "wait_for_resources": (float, 0, "seconds to wait for nodes that a lane needs (0)"),
+}
+_KEPT = ("trials", "epochs", "image_size", "max_gflops", "patience", "seed", "published")
+
+
+class BadRequestError(ValueError):
+    """What was asked for cannot be done; `mistakes` names everything that is wrong."""
+
+    def __init__(self, mistakes: Sequence[str]):
+        super().__init__("\n".join(mistakes))
+        self.mistakes = list(mistakes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the command line asks for. `numbers` holds what was given, and None for the rest."""
+
+    variant: str
+    sweep: str
+    home: Path
+    data: str
+    budget: Budget
+    numbers: dict[str, Any]
+    settings: dict[str, Value]
+    earlier: Plan | None
+    address: str | None
+    database: str | None
+    measure: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.home / self.sweep
+
+    def number(self, name: str, default: Any) -> Any:
+        given = self.numbers[name]
+        return default if given is None else given
+
+    def plan(self, dataset: Dataset) -> Plan:
+        """The sweep that is asked for: given numbers, else an earlier plan's, else the budget's."""
+        base = self.earlier or self.budget
+        trials = self.number("trials", base.trials)
+        return Plan(
+            sweep=self.sweep,
+            variant=self.variant,
+            data=str(dataset.path.resolve()),
+            data_name=dataset.name,
+            data_sha256=dataset.fingerprint,
+            num_classes=dataset.num_classes,
+            image_size=self.number("image_size", base.image_size),
+            epochs=self.number("epochs", base.epochs),
+            trials=trials,
+            patience=self.number("patience", self.earlier.patience if self.earlier else 10),
+            seed=self.number("seed", self.earlier.seed if self.earlier else 0),
+            max_gflops=self.number("max_gflops", base.max_gflops),
+            published=self.number("published", max(1, trials // 4)),
+            settings=self.settings,
+            space=described(spaces.load(self.variant).fix(self.settings)),
+        )
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(
+        prog="python -m search.run",
+        description="Search the hyperparameters of an efficient vision transformer.",
+        epilog="Exit codes: 0 done, 1 some trials failed, 2 bad request, 3 locked by another "
+        "driver, 4 data, 5 resources, 6 storage, 130 interrupted.",
+    )
+    root.add_argument("variant", help=f"what is searched: {', '.join(spaces.names())}")
+    root.add_argument("--data", help="a data set's name, or a folder of Parquet shards (digits)")
+    root.add_argument("--name", help="the sweep's name (made of variant, data and image size)")
+    root.add_argument("--home", type=Path, default=home.default(), help="folder of everything")
+    root.add_argument("--resume", action="store_true", help="continue an existing sweep")
+    root.add_argument("--full", action="store_true", help="the full budget, also without a GPU")
+    root.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
+    root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
+    url = os.environ.get("SEARCH_DATABASE")
+    root.add_argument("--database", default=url, help="SQLAlchemy URL of the studies (SQLite)")
+    root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
+    for name, (_, _, meaning) in _NUMBERS.items():
+        root.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=meaning)
+    return root
+
+
+def _numbers(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    numbers, wrong = {}, []
+    for name, (kind, least, _) in _NUMBERS.items():
+        text = getattr(given, name)
+        numbers[name] = None
+        if text is None:
+            continue
+        expected = "a whole number" if kind is int else "a number"
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value >= least):
+            option = name.replace("_", "-")
+            wrong.append(f"--{option} must be {expected} of at least {least}, given {text!r}")
+        else:
+            numbers[name] = value
+    return numbers, wrong
+
+
+def _budget(given: argparse.Namespace) -> Budget:
+    """Quick on a machine without a GPU, unless a cluster or the full budget is asked for."""
+    from search.cluster import address_of
+
+    has_gpu = Path("/dev/nvidiactl").exists()
+    return FULL if given.full or has_gpu or address_of(given.address) else QUICK
+
+
+def _earlier(folder: Path, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:
+    if (folder / "plan.json").exists():
+        try:
+            return Plan.load(folder / "plan.json"), []
+        except (ValueError, TypeError) as error:
+            return None, [f"{folder / 'plan.json'} cannot be read: {error}"]
+    if not given.resume:
+        return None, []
+    known = home.sweeps(given.home)
+    found = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
+    return None, [
+        f"--resume: no sweep {folder.name!r} in {given.home}{nearest(folder.name, known)} ({found})"
+    ]
+
+
+def parse(arguments: Sequence[str] | None = None) -> Request:
+    """The request of a command line. Raises BadRequestError or DataError with all mistakes."""
+    given = parser().parse_args(arguments)
+    numbers, wrong = _numbers(given)
+    budget = _budget(given)
+    data = given.data or "digits"
+    size = numbers["image_size"] or budget.image_size
+    sweep = given.name or f"{given.variant}-{Path(data).name}-{size}px"
+    misnamed = name_mistakes(sweep)
+    earlier, trouble = (None, []) if misnamed else _earlier(given.home / sweep, given)
+    if earlier:
+        size = numbers["image_size"] or earlier.image_size
+        data = given.data or ("digits" if earlier.data_name == "digits" else earlier.data)
+    bad_data: DataError | None = None
+    try:
+        check(data, given.home / "data")
+    except UnknownDatasetError as error:
+        wrong += error.problems
+    except DataError as error:
+        bad_data = error
+    try:
+        settings = fields.assignments(given.settings)
+    except ValueError as error:
+        settings = {}
+        wrong += [f"--set: {error}"]
+    if given.variant in spaces.names():
+        wrong += setting_mistakes(given.variant, settings, size)
+    else:
+        known = spaces.names()
+        hint = nearest(given.variant.lower(), known)
+        wrong.append(f"unknown variant {given.variant!r}{hint} (variants: {', '.join(known)})")
+    wrong += misnamed + trouble
+    if wrong:
+        raise BadRequestError(wrong + (bad_data.problems if bad_data else []))
+    if bad_data:
+        raise bad_data
+    return Request(
+        variant=given.variant,
+        sweep=sweep,
+        home=given.home,
+        data=data,
+        budget=budget,
+        numbers={**numbers},
+        settings=settings or (dict(earlier.settings) if earlier and given.resume else {}),
+        earlier=earlier,
+        address=given.address,
+        database=given.database,
+        measure=not given.no_measure,
+    )

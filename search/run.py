@@ -1,0 +1,136 @@
+"""Run, continue or extend a sweep.
+
+    python -m search.run linformer
+    python -m search.run linformer --resume
+
+Exit codes: 0 done, 1 some trials failed, 2 bad request, 3 the sweep is locked by another driver,
+4 data, 5 resources, 6 storage, 130 interrupted.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from search import cluster, home, lock
+from search.plan import Plan
+from search.record import State
+from search.request import BadRequestError, Request, parse
+from search.terminal import chatter_to, duration, progress_bar
+from trainables.data import SPLITS, DataError, Dataset, UnknownDatasetError, decoded, locate
+
+
+def _dataset(request: Request, console: Console) -> Dataset:
+    with progress_bar(console, f"making {request.data}") as progress:
+        return locate(request.data, request.home / "data", progress)
+
+
+def _decode(dataset: Dataset, image_size: int, console: Console) -> None:
+    """Decode every image before any worker starts: what cannot be decoded is named once, here."""
+    for split in SPLITS:
+        with progress_bar(console, f"decoding {split}") as progress:
+            decoded(dataset, split, image_size, progress=progress)
+
+
+def _header(request: Request, plan: Plan, console: Console) -> None:
+    limit = f", at most {plan.max_gflops:g} GFLOPs" if plan.max_gflops else ""
+    size = f"{plan.trials} trials of at most {plan.epochs} epochs at {plan.image_size} px{limit}"
+    lines = [f"sweep {plan.sweep}: {plan.variant} on {plan.data_name}, {size}"]
+    if request.budget.max_gflops:
+        lines.append("this is the quick budget of a machine without a GPU; the full one: --full")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _search(request: Request, plan: Plan, console: Console) -> int:
+    """Train, measure, report; the exit code."""
+    from search import measure
+    from search.sweep import Sweep
+
+    sweep = Sweep(request, plan, console)
+    address = cluster.address_of(request.address)
+    measuring = measure.here() if request.measure and not address else None
+    if sweep.study.unfinished:
+        if not address:
+            cluster.precheck(request.numbers)
+        with cluster.connected(address):
+            sweep.train()
+            settled = sweep.settle()
+            if request.measure and address and settled and not sweep.study.unfinished:
+                sweep.measure(measure.on_cluster(cluster.has_gpus()))
+    else:
+        sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
+        settled = sweep.settle()
+    if sweep.study.unfinished:
+        words = f"python -m search.run {plan.variant} --name {plan.sweep} --home {request.home}"
+        sweep.say(f"interrupted; nothing that was finished is lost. To go on: {words} --resume")
+        return 130
+    if settled:
+        if measuring:
+            sweep.measure(measuring)
+        sweep.finish()
+        sweep.report()
+    if sweep.study.gave_up:
+        sweep.say(f"error: {sweep.study.gave_up}")
+        return 2
+    return int(any(record.state == State.FAILED for record in sweep.study.trained))
+
+
+def _run(request: Request, console: Console) -> int:
+    home.prepare(request.home)
+    with lock.held(request.folder):
+        dataset = _dataset(request, console)
+        plan = request.plan(dataset)
+        if request.earlier and (changed := request.earlier.differences(plan)):
+            hint = "give these as they were, or another --name for another sweep"
+            raise BadRequestError(
+                [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
+            )
+        _header(request, plan, console)
+        _decode(dataset, plan.image_size, console)
+        with chatter_to(request.folder / "log.txt") as stream:
+            return _search(request, plan, Console(file=stream))
+
+
+def _complain(lines: Sequence[str], code: int) -> int:
+    for line in lines:
+        sys.stderr.write(f"error: {line}\n")
+    return code
+
+
+def _terminate(signum: int, frame: Any) -> None:  # noqa: ARG001
+    """A polite kill ends like Ctrl-C: Tune stops its trials and the sweep can be resumed."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    console = Console()
+    start = time.monotonic()
+    try:
+        code = _run(parse(arguments), console)
+        console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
+    except BadRequestError as error:
+        return _complain(error.mistakes, 2)
+    except lock.SweepLockedError as error:
+        return _complain([str(error)], 3)
+    except UnknownDatasetError as error:
+        return _complain(error.problems, 2)
+    except DataError as error:
+        return _complain(error.problems, 4)
+    except cluster.ResourceError as error:
+        return _complain([str(error)], 5)
+    except (home.StorageError, OSError) as error:
+        return _complain([str(error)], 6)
+    except KeyboardInterrupt:
+        return _complain(["interrupted; the same command with --resume goes on"], 130)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

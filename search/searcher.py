@@ -1,0 +1,65 @@
+"""The study as a searcher of Ray Tune."""
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from search.plan import Plan
+from search.record import State
+from search.study import SweepStudy
+from trainables.metrics import CATALOGUE
+
+
+def measured(result: dict[str, Any]) -> dict[str, Any]:
+    """A trial's metrics and notes, without what Tune adds to a result."""
+    return {name: value for name, value in result.items() if name in CATALOGUE or name == "notes"}
+
+
+class StudySearcher(Searcher):
+    """Hands out the study's trials. All state lives in the study, so nothing is saved here.
+
+    `crew` are the arguments of a lane's worker group; `trials` is the folder of the trials.
+    """
+
+    def __init__(self, study: SweepStudy, plan: Plan, trials: str, crew: dict[str, Any]):
+        super().__init__()
+        self._study, self._plan, self._trials, self._crew = study, plan, trials, crew
+        self._keys: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """A trial's configuration for a lane, or FINISHED."""
+        record = self._study.next()
+        if record is None:
+            return Searcher.FINISHED
+        self._keys[trial_id] = record.key
+        return {
+            "trial_key": record.key,
+            "flat": self._plan.flat(record.params),
+            "directory": f"{self._trials}/{record.key}",
+            # the last known epoch is said again: it may be a final one that was never told
+            "known_epoch": max(0, record.epoch - 1),
+            "crew": self._crew,
+        }
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the study; an error was told by the scheduler, which sees its message."""
+        if error or result is None:
+            return
+        key = self._keys[trial_id]
+        if "state" in result:  # the trial ended by itself
+            state = State(result["state"])
+            if state == State.COMPLETE:
+                self._study.report(key, result["epoch"], measured(result))
+            self._study.finish(key, state, result.get("reason", ""), measured(result))
+        else:
+            self._study.finish(key, State.PRUNED, f"stopped after epoch {result['epoch']}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher, but a sweep is never restored from that."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None: ...
+
+    def restore(self, checkpoint_path: str) -> None: ...

@@ -1,0 +1,82 @@
+"""Our searcher and early stopping in simulated time, on a function instead of a training."""
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from search.record import Record, State
+from search.study import Constraints, SweepStudy, create
+from spaces.space import Space, Value
+
+
+class Row(NamedTuple):
+    """One finished epoch of one trial, at simulated `time`."""
+
+    time: float
+    trial: int
+    params: dict[str, Value]
+    epoch: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What happened, in order of time."""
+
+    history: list[Row]
+
+
+def simulate(
+    objective: Callable[[dict[str, Value], int], Mapping[str, float]],
+    space: Space,
+    *,
+    directions: Mapping[str, str],
+    max_epochs: int,
+    budget_epochs: int,
+    workers: int = 4,
+    seed: int = 0,
+    cost: Callable[[dict[str, Value]], float] | None = None,
+    constraints: Constraints | None = None,
+) -> Simulation:
+    """Run a sweep of `budget_epochs` epochs in all on `objective(params, epoch)`.
+
+    `workers` trials run at a time; an epoch takes `cost(params)` (1 without it). With several
+    objectives nothing is stopped early.
+    """
+    study = SweepStudy(
+        create("simulated", directions, None, max_epochs),
+        space,
+        directions=directions,
+        seed=seed,
+        constraints=constraints,
+    )
+    history: list[Row] = []
+    order = itertools.count()  # breaks ties of time
+    due: list[tuple[float, int, Record, int]] = []
+
+    def begin(now: float, record: Record, epoch: int) -> None:
+        duration = cost(record.params) if cost else 1.0
+        heapq.heappush(due, (now + duration, next(order), record, epoch))
+
+    def fill(now: float) -> None:
+        if (record := study.next()) is not None:
+            begin(now, record, 1)
+
+    for _ in range(workers):
+        fill(0.0)
+    while due and len(history) < budget_epochs:
+        now, _, record, epoch = heapq.heappop(due)
+        metrics: dict[str, Any] = dict(objective(record.params, epoch))
+        history.append(Row(now, record.number, record.params, epoch, metrics))
+        stop = study.report(record.key, epoch, metrics)
+        if epoch == max_epochs:
+            study.finish(record.key, State.COMPLETE, metrics=metrics)
+        elif stop:
+            study.finish(record.key, State.PRUNED)
+        else:
+            begin(now, record, epoch + 1)
+            continue
+        fill(now)
+    return Simulation(history)

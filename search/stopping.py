@@ -1,0 +1,38 @@
+"""The study's pruner as a scheduler of Ray Tune. Time is the `epoch`."""
+
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from search.record import State
+from search.searcher import measured
+from search.study import SweepStudy
+
+
+class StudyStopping(FIFOScheduler):
+    """Stops a trial when the study's pruner says so; the rungs are the study's own values."""
+
+    def __init__(self, study: SweepStudy):
+        super().__init__()
+        self._study = study
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its scheduler, but a sweep is never restored from that."""
+        return {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+        stop = self._study.report(trial.config["trial_key"], result["epoch"], measured(result))
+        return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+        """All restarts are used up."""
+        self._study.finish(trial.config["trial_key"], State.FAILED, _last_words(trial))
+
+
+def _last_words(trial: Trial) -> str:
+    """The last line of what Tune noted of a trial's errors."""
+    noted = Path(trial.error_file) if trial.error_file else None
+    lines = noted.read_text().strip().splitlines() if noted and noted.exists() else []
+    return lines[-1] if lines else "its worker died"

@@ -1,0 +1,300 @@
+"""The truth of a sweep: an Optuna study, asked for trials and told what became of them.
+
+Knows no Ray: `searcher` and `stopping` bring it to Tune, `simulate` to simulated time. Nothing is
+kept in memory that the study's storage does not hold.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search.record import Record, State, config_hash
+from spaces.space import Choice, Domain, Integer, Real, Space, Value
+
+Constraints = Mapping[str, tuple[Callable[[dict[str, Value]], float], float]]
+REJECTIONS = 1000  # suggestions in a row that may be infeasible or known before a search gives up
+
+
+_OPTUNA = {
+    State.COMPLETE: TrialState.COMPLETE,
+    State.PRUNED: TrialState.PRUNED,
+    State.INFEASIBLE: TrialState.PRUNED,
+    State.FAILED: TrialState.FAIL,
+    State.DUPLICATE: TrialState.FAIL,
+}
+
+
+def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
+    match domain:
+        case Integer():
+            low, high = domain.low, domain.high
+            return trial.suggest_int(name, low, high, step=domain.step, log=domain.log)
+        case Real():
+            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        case Choice():
+            return cast(Value, trial.suggest_categorical(name, domain.values))
+    raise TypeError(f"{name}: no way to draw from {domain!r}")
+
+
+class SweepStudy:
+    """Ask, report and tell, over an Optuna study and a space.
+
+    `directions` names the objectives (`{"valid_top1": "max"}`) in the order of the study's. Early
+    stopping is the study's pruner and works for a single objective. `constraints` name quantities
+    known before training, each with its function of the parameters and its upper limit.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Space,
+        *,
+        directions: Mapping[str, str],
+        image_size: int = 224,
+        trials: float = math.inf,
+        seed: int = 0,
+        constraints: Constraints | None = None,
+    ):
+        self.space, self.trials = space, trials
+        self.listeners: list[Callable[[Record], None]] = []
+        self._study, self._directions = study, dict(directions)
+        self._image_size, self._seed = image_size, seed
+        self._constraints = constraints or {}
+        self._live: dict[str, optuna.Trial] = {}
+        self.records: dict[str, Record] = {}
+        self._known: dict[str, str] = {}
+        self._interrupted: list[str] = []
+        self._half_asked: list[int] = []  # storage ids of published points cut off while asked
+        self.gave_up = ""
+        for frozen in study.get_trials(deepcopy=False):
+            self._remember(frozen)
+
+    def _remember(self, frozen: FrozenTrial) -> None:
+        attributes = frozen.user_attrs
+        judged = attributes.get("trained") or "state" in attributes
+        if "trial_key" not in attributes or not judged:  # waiting, or cut off while being asked
+            if frozen.state == TrialState.RUNNING and "published" in attributes:
+                self._half_asked.append(frozen._trial_id)
+            elif frozen.state == TrialState.RUNNING:  # the next one is asked with the same seed
+                self._study.tell(frozen.number, state=TrialState.FAIL)
+            return
+        record = Record(
+            number=frozen.number,
+            key=attributes["trial_key"],
+            params=attributes["params"],
+            state=State(attributes.get("state", State.RUNNING)),
+            reason=attributes.get("reason", ""),
+            published=attributes.get("published", ""),
+            trained=attributes["trained"],
+            epoch=frozen.last_step or 0,
+            value=self._best_of(frozen),
+        )
+        if frozen.state == TrialState.RUNNING:
+            if record.state != State.RUNNING:  # told, but cut off before the study knew
+                self._tell(frozen.number, record.state, attributes.get("values"))
+            else:
+                self._live[record.key] = optuna.trial.Trial(self._study, frozen._trial_id)
+                self._interrupted.append(record.key)
+        self.records[record.key] = record
+        if record.state != State.DUPLICATE:
+            self._known[config_hash(record.params)] = record.key
+
+    def _best_of(self, frozen: FrozenTrial) -> float | None:
+        if frozen.values:
+            return frozen.values[0]
+        values = [v for v in frozen.intermediate_values.values() if math.isfinite(v)]
+        best = max if next(iter(self._directions.values())) == "max" else min
+        return best(values) if values else None
+
+    @property
+    def trained(self) -> list[Record]:
+        """The trials that were worth training, in their order."""
+        return [record for record in self.records.values() if record.trained]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether trials are running or missing."""
+        trained = self.trained
+        running = any(record.state == State.RUNNING for record in trained)
+        return running or (len(trained) < self.trials and not self.gave_up)
+
+    def enqueue(self, params: Mapping[str, Value], published: str) -> None:
+        """Try `params` before anything is sampled, once in the life of the study."""
+        self._study.enqueue_trial(dict(params), {"published": published}, skip_if_exists=True)
+
+    def next(self) -> Record | None:
+        """The next trial to run: an interrupted one first, else a new one; None if all are out.
+
+        None too, with the reason in `gave_up`, if nothing feasible and new can be found.
+        """
+        if self._interrupted:
+            return self.records[self._interrupted.pop(0)]
+        if len(self.trained) >= self.trials:
+            return None
+        for _ in range(REJECTIONS):
+            record = self._ask()
+            if record.state == State.RUNNING:
+                self._announce(record)
+                return record
+        reasons = [record.reason for record in self.records.values() if record.reason]
+        self.gave_up = (
+            f"{REJECTIONS} suggestions in a row were infeasible or known, the last because: "
+            f"{reasons[-1]}; loosen the limit or widen the space"
+        )
+        return None
+
+    def _ask(self) -> Record:
+        # seeded by (sweep, suggestion), so that a resumed sweep suggests what an unbroken one would
+        entropy = np.random.SeedSequence((self._seed, len(self.records))).generate_state(1)[0]
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=int(entropy), multivariate=True, n_startup_trials=8
+        )
+        trial = (
+            optuna.trial.Trial(self._study, self._half_asked.pop(0))
+            if self._half_asked
+            else self._study.ask()
+        )
+        drawn = {name: _suggest(trial, name, domain) for name, domain in self.space.params.items()}
+        params = {**self.space.fixed, **drawn}
+        identity = config_hash(params)
+        key = f"{trial.number:05d}-{identity[:8]}"
+        state, reason = self._judge(trial, params, identity)
+        record = Record(
+            number=trial.number,
+            key=key,
+            params=params,
+            state=state,
+            reason=reason,
+            published=trial.user_attrs.get("published", ""),
+            trained=state == State.RUNNING,
+        )
+        for name, value in (("params", params), ("trained", record.trained), ("trial_key", key)):
+            trial.set_user_attr(name, value)
+        self.records[key] = record
+        if state == State.RUNNING:
+            self._live[key], self._known[identity] = trial, key
+        else:
+            self._conclude(trial, state, reason)
+            self._known.setdefault(identity, key)
+        return record
+
+    def _judge(
+        self, trial: optuna.Trial, params: dict[str, Value], identity: str
+    ) -> tuple[State, str]:
+        """Whether a suggestion is worth training. What it breaks is told as a constraint."""
+        if identity in self._known:
+            return State.DUPLICATE, f"the same configuration as {self._known[identity]}"
+        excesses = self._excesses(params)
+        for name, (excess, _) in excesses.items():
+            trial.set_constraint(name, excess)
+        reasons = [reason for excess, reason in excesses.values() if excess > 0]
+        return (State.INFEASIBLE, "; ".join(reasons)) if reasons else (State.RUNNING, "")
+
+    def _excesses(self, params: dict[str, Value]) -> dict[str, tuple[float, str]]:
+        """By how much each constraint is broken (above 0: it is), and how to say so."""
+        broken = self.space.broken(params, self._image_size)
+        found = {"rules": (float(len(broken)), "; ".join(broken))}
+        if broken:  # what breaks a rule cannot be built, so it has no quantities
+            return found
+        for name, (quantity, limit) in self._constraints.items():
+            value = quantity(params)
+            found[name] = (value - limit, f"{name} {value:.4g} exceeds the limit {limit:.4g}")
+        return found
+
+    def feasible(self, params: Mapping[str, Value]) -> bool:
+        """Whether values of the searched parameters keep all rules and limits."""
+        known = {**self.space.fixed, **params}
+        return all(excess <= 0 for excess, _ in self._excesses(known).values())
+
+    def report(self, key: str, epoch: int, metrics: Mapping[str, Any]) -> bool:
+        """Note the metrics of an epoch; returns whether the trial should stop early.
+
+        An epoch that is known already (a resumed trial says it again) changes nothing.
+        """
+        record = self.records[key]
+        if record.state != State.RUNNING:
+            return True
+        if epoch <= record.epoch:
+            return False
+        record.epoch, record.metrics = epoch, dict(metrics)
+        stop = False
+        if len(self._directions) == 1:
+            (name, direction), trial = next(iter(self._directions.items())), self._live[key]
+            value = metrics[name]
+            better = max if direction == "max" else min
+            record.value = value if record.value is None else better(record.value, value)
+            trial.report(value, epoch)
+            stop = trial.should_prune()
+        self._announce(record)
+        return stop
+
+    def finish(
+        self, key: str, state: State, reason: str = "", metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        """Tell the study what became of a trial. A second telling changes nothing.
+
+        A COMPLETE trial's value is `best_<objective>` of its `metrics` where there is one, else
+        the objective itself.
+        """
+        record = self.records[key]
+        if record.state != State.RUNNING:
+            return
+        trial, values = self._live.pop(key), None
+        if state == State.COMPLETE:
+            assert metrics is not None, "a complete trial has metrics"
+            values = [metrics.get(f"best_{name}", metrics[name]) for name in self._directions]
+            record.value = values[0]
+        record.state, record.reason = state, reason
+        record.metrics |= metrics or {}
+        if state == State.INFEASIBLE:
+            trial.set_constraint("trained", 1.0)
+        self._conclude(trial, state, reason, values)
+        self._announce(record)
+
+    def _conclude(
+        self, trial: optuna.Trial, state: State, reason: str, values: list[float] | None = None
+    ) -> None:
+        if values:
+            trial.set_user_attr("values", values)
+        trial.set_user_attr("reason", reason)
+        trial.set_user_attr("state", state.value)
+        self._tell(trial.number, state, values)
+
+    def _tell(self, number: int, state: State, values: list[float] | None) -> None:
+        told = values if state == State.COMPLETE else None
+        self._study.tell(number, told, state=_OPTUNA[state], skip_if_finished=True)
+
+    def _announce(self, record: Record) -> None:
+        for listener in self.listeners:
+            listener(record)
+
+
+def pruner(epochs: int) -> optuna.pruners.BasePruner:
+    """Asynchronous successive halving with rungs at a ninth, a third and all of the epochs.
+
+    A later first rung keeps slow starters: on a surrogate with crossing curves, a third of the
+    regret of a first rung at one epoch.
+    """
+    return optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=max(1, round(epochs / 9)), reduction_factor=3
+    )
+
+
+def create(name: str, directions: Mapping[str, str], storage: Any, epochs: int) -> optuna.Study:
+    """The study `name`, new or as it was left. Raises ValueError if its directions differ."""
+    wanted: list[Any] = [f"{way}imize" for way in directions.values()]
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=wanted,
+        load_if_exists=True,
+        pruner=pruner(epochs) if len(wanted) == 1 else optuna.pruners.NopPruner(),
+    )
+    found = [direction.name.lower() for direction in study.directions]
+    if found != wanted:
+        raise ValueError(f"study {name!r} has directions {found}, not {wanted}")
+    return study

@@ -1,0 +1,167 @@
+"""What a person sees of a running sweep: one live view, or a plain line a finished trial.
+
+Everything else that is written to the process's output (Ray's chatter) goes to a log file.
+"""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from search.plan import Plan
+from search.record import Record, State
+
+_SHOWN = 5
+
+
+@contextmanager
+def chatter_to(log: Path) -> Iterator[TextIO]:
+    """Send this process's output to `log`; yields a stream to where output went before."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with log.open("a") as sink, os.fdopen(os.dup(1), "w", buffering=1) as stream:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield stream
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for target, source in zip((1, 2), saved, strict=True):
+                os.dup2(source, target)
+                os.close(source)
+
+
+@contextmanager
+def progress_bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar as a function of (done, total)."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def parameters(record: Record, plan: Plan) -> str:
+    """The searched parameters of a trial in one line."""
+    names = (name for name in plan.searched.params if name in record.params)
+    return " ".join(f"{name}={short(record.params[name])}" for name in names)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+class View:
+    """Follows a study: `changed` is one of its listeners."""
+
+    def __init__(self, console: Console, plan: Plan, records: list[Record]):
+        self._console, self._plan = console, plan
+        self._records = {r.key: r for r in records if r.trained}
+        self._start, self._epochs = time.monotonic(), 0
+        self._seen = {record.key: record.epoch for record in records}
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(self, console=self._console, refresh_per_second=2, transient=True) as self._live:
+            yield
+
+    def changed(self, record: Record) -> None:
+        self._records[record.key] = record
+        self._epochs += max(0, record.epoch - self._seen.get(record.key, 0))
+        self._seen[record.key] = record.epoch
+        for note in record.metrics.pop("notes", []):
+            self._console.print(f"note: {note}", highlight=False, markup=False)
+        if not self._console.is_terminal and record.state != State.RUNNING:
+            text = f"{record.key} {record.state} after {record.epoch} epochs"
+            text += f", validation accuracy {percent(record.value)}, " + self._progress()
+            self._console.print(text, highlight=False, soft_wrap=True)
+
+    def __rich__(self) -> Group:
+        return Group(self._title(), self._best_line(), self._running(), Text(self._progress()))
+
+    def _title(self) -> Text:
+        plan = self._plan
+        return Text(f"{plan.sweep}: {plan.variant} on {plan.data_name}", style="bold")
+
+    def _best_line(self) -> Text:
+        rated = [record for record in self._records.values() if record.value is not None]
+        if not rated:
+            return Text(
+                "starting the workers" if not self._records else "the first epoch is running"
+            )
+        best = max(rated, key=lambda record: record.value or 0.0)
+        return Text(f"best {percent(best.value)}: {parameters(best, self._plan)}")
+
+    def _running(self) -> Table:
+        table = Table("trial", "epoch", "best", "parameters", box=None, padding=(0, 2, 0, 0))
+        for record in self._records.values():
+            if record.state == State.RUNNING:
+                epoch = f"{record.epoch}/{self._plan.epochs}"
+                values = parameters(record, self._plan)
+                table.add_row(record.key, epoch, percent(record.value), values)
+        return table
+
+    def _progress(self) -> str:
+        states = Counter(record.state for record in self._records.values())
+        ended = sum(count for state, count in states.items() if state != State.RUNNING)
+        elapsed = time.monotonic() - self._start
+        counts = (
+            f"{ended} of {self._plan.trials} trials: {states[State.COMPLETE]} done, "
+            f"{states[State.RUNNING]} running, {states[State.PRUNED]} stopped early, "
+            f"{states[State.FAILED] + states[State.INFEASIBLE]} failed"
+        )
+        rate = f"{self._epochs / elapsed:.2f} epochs/s" if self._epochs else "0 epochs/s"
+        return f"{counts} | {rate} | {duration(elapsed)}{self._left(ended, elapsed)}"
+
+    def _left(self, ended: int, elapsed: float) -> str:
+        """Time left, if trials go on as they did; from the epochs that a trial took so far."""
+        if not ended or not self._epochs:
+            return ""
+        finished = [r for r in self._records.values() if r.state != State.RUNNING]
+        typical = sum(record.epoch for record in finished) / ended
+        begun = sum(r.epoch for r in self._records.values() if r.state == State.RUNNING)
+        missing = max(0.0, (self._plan.trials - ended) * typical - begun)
+        return f" | about {duration(missing * elapsed / self._epochs)} left"
+
+
+def best(records: list[Record], plan: Plan) -> Table:
+    """The best trials, with what they reached and cost."""
+    table = Table("trial", "state", "valid", "test", "GFLOPs", "parameters", box=None)
+    rated = [r for r in records if r.value is not None and r.trained]
+    for record in sorted(rated, key=lambda r: -(r.value or 0.0))[:_SHOWN]:
+        gflops = record.metrics.get("gflops")
+        table.add_row(
+            record.key,
+            record.state.value,
+            percent(record.value),
+            percent(record.metrics.get("test_top1")),
+            "-" if gflops is None else f"{gflops:.4f}",
+            parameters(record, plan),
+        )
+    return table

@@ -1,0 +1,103 @@
+"""The MLflow server for a home's sweeps, for this machine only.
+
+    python -m search.ui
+
+Exit codes: 0 stopped, 2 bad request, 5 no free port, 6 storage.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from search import home
+from search.projection import default_uri
+
+_START_SECONDS = 60
+_PORTS = 20
+
+
+def free_port(wanted: int) -> int | None:
+    """The first free port of 127.0.0.1 from `wanted` on."""
+    for port in range(wanted, wanted + _PORTS):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    return None
+
+
+def command(folder: Path, port: int) -> list[str]:
+    """MLflow's server on loopback. Its default accepts any host name that begins like a private
+    address, so the hosts are listed."""
+    hosts = f"127.0.0.1:{port},localhost:{port}"
+    origins = f"http://127.0.0.1:{port},http://localhost:{port}"
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", default_uri(folder), "--workers", "1"),
+        *("--artifacts-destination", (folder / "mlflow-artifacts").resolve().as_uri()),
+        *("--allowed-hosts", hosts, "--cors-allowed-origins", origins),
+    ]
+
+
+def _healthy(port: int, server: subprocess.Popen) -> bool:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    return False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start the server, print its address, and stop it on Ctrl-C; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m search.ui", description=main.__doc__)
+    parser.add_argument("--home", type=Path, default=home.default())
+    parser.add_argument("--port", type=int, default=5000)
+    given = parser.parse_args(arguments)
+    if not home.sweeps(given.home) and "MLFLOW_TRACKING_URI" not in os.environ:
+        sys.stderr.write(f"error: no sweep in {given.home}; python -m search.run makes one\n")
+        return 2
+    port = free_port(given.port)
+    if port is None:
+        taken = f"{given.port} to {given.port + _PORTS - 1}"
+        sys.stderr.write(f"error: the ports {taken} are taken; choose another with --port\n")
+        return 5
+    if port != given.port:
+        sys.stdout.write(f"port {given.port} is taken\n")
+    log = given.home / "ui.log"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the server would outlive us
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with log.open("a") as sink:
+        server = subprocess.Popen(
+            command(given.home, port), stdout=sink, stderr=sink, env=os.environ | quiet
+        )
+    try:
+        if not _healthy(port, server):
+            sys.stderr.write(f"error: MLflow did not start; its log is {log}\n")
+            return 6
+        sys.stdout.write(f"MLflow: http://127.0.0.1:{port} (stop it with Ctrl-C)\n")
+        sys.stdout.flush()
+        server.wait()
+    except KeyboardInterrupt:
+        sys.stdout.write("stopped\n")
+    finally:
+        server.terminate()
+        server.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

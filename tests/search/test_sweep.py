@@ -1,0 +1,226 @@
+"""Whole sweeps on an embedded Ray, killed and continued."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from search import verify
+from search.reading import reopened
+from search.record import State
+from trainables import records
+
+pytestmark = pytest.mark.ray
+
+SMALL = ["grid=7", "depth=4", "dim=64", "heads=2", "shared_kv=true", "batch_size=64"]
+
+
+def command(home: Path, trials: int, *more: str) -> list[str]:
+    line = [sys.executable, "-m", "search.run", "linformer", "--home", str(home), "--name", "s"]
+    line += [
+        "--trials",
+        str(trials),
+        "--epochs",
+        "3",
+        "--image-size",
+        "56",
+        "--no-measure",
+        "--set",
+        *SMALL,
+    ]
+    return line + list(more)
+
+
+def started(line: list[str], log: Path) -> subprocess.Popen:
+    with log.open("a") as sink:
+        return subprocess.Popen(line, stdout=sink, stderr=sink, start_new_session=True)
+
+
+def finished(line: list[str], log: Path, seconds: float = 300) -> int:
+    process = started(line, log)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+def ended(home: Path) -> dict[str, tuple[str, dict]]:
+    """State and parameters of the trials that have ended."""
+    if not (home / "s" / "plan.json").exists():
+        return {}
+    _, study = reopened(home, "s", None)
+    return {r.key: (r.state, r.params) for r in study.trained if r.state != State.RUNNING}
+
+
+def epochs_begun(home: Path) -> int:
+    logs = (home / "s" / "trials").glob("*/attempts.jsonl")
+    return sum(line["event"] == "epoch" for log in logs for line in records.read_lines(log))
+
+
+def agreed(home: Path) -> None:
+    assert verify.main(["--home", str(home)]) == 0
+    experiment = MlflowClient(f"sqlite:///{home / 'mlflow.db'}").get_experiment_by_name("linformer")
+    assert experiment is not None
+
+
+def test_a_sweep_end_to_end(tmp_path, capfd):
+    log = tmp_path / "log"
+    assert finished(command(tmp_path, 4), log) == 0, log.read_text()
+    text = log.read_text()
+    assert "4 of 4 trials" in text
+    assert (tmp_path / "reports" / "s" / "report.html").exists()
+    before = ended(tmp_path)
+    assert len(before) == 4
+    assert State.COMPLETE in {state for state, _ in before.values()}
+    agreed(tmp_path)
+
+    assert finished(command(tmp_path, 4, "--resume"), log) == 0, "a finished sweep says so"
+    assert finished(command(tmp_path, 6), log) == 0, "a larger --trials extends"
+    after = ended(tmp_path)
+    assert len(after) == 6
+    assert before.items() <= after.items()
+    agreed(tmp_path)
+    capfd.readouterr()
+
+
+@pytest.mark.timeout(1800)
+def test_driver_killed_ten_times(tmp_path):
+    """Nothing finished is lost or trained again; at most one epoch of a running trial repeated."""
+    rng, log, kills, known = random.Random(7), tmp_path / "log", 0, {}
+    moments = []
+    line = command(tmp_path, 14)
+    while kills < 10:
+        process = started([*line, "--resume"] if known or kills else line, log)
+        begun, deadline = epochs_begun(tmp_path), time.monotonic() + 120
+        # wait for training to go on, so that kills fall among trials; some fall before
+        patient = rng.random() < 0.8
+        while patient and epochs_begun(tmp_path) == begun and time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 2.0 if patient else 8.0))
+        if process.poll() is not None:
+            assert process.returncode == 0, log.read_text()[-3000:]
+            line = command(tmp_path, len(ended(tmp_path)) + 3)
+            continue
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        now = ended(tmp_path)
+        moments.append(len(now))
+        assert known.items() <= now.items(), "a finished trial was lost or changed"
+        known = now
+        wait_until_gone(tmp_path)
+    assert finished(line, log) == 0, log.read_text()[-3000:]
+    assert known.items() <= ended(tmp_path).items()
+    assert len(ended(tmp_path)) >= 12
+    agreed(tmp_path)
+    sys.stdout.write(f"finished trials at each kill: {moments}\n")
+
+
+def wait_until_gone(home: Path, seconds: float = 60) -> None:
+    """Wait until the workers of a killed driver are gone; they notice within seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(worker_pids(home)):
+        time.sleep(0.2)
+
+
+def worker_pids(home: Path) -> list[int]:
+    """Living processes that opened a trial of this home."""
+    logs = (home / "s" / "trials").glob("*/attempts.jsonl")
+    opened = {line["pid"] for log in logs for line in records.read_lines(log) if "pid" in line}
+    return [pid for pid in opened if psutil.pid_exists(pid) and "ray::" in name_of(pid)]
+
+
+def name_of(pid: int) -> str:
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
+
+
+@pytest.mark.timeout(900)
+def test_worker_killed_five_times(tmp_path):
+    rng, log, kills = random.Random(3), tmp_path / "log", 0
+    process = started(command(tmp_path, 12), log)
+    while kills < 5:
+        assert process.poll() is None, log.read_text()[-3000:]
+        pids = worker_pids(tmp_path)
+        if not pids:
+            time.sleep(0.1)
+            continue
+        time.sleep(rng.uniform(0, 3))
+        victim = rng.choice(pids)
+        if psutil.pid_exists(victim):
+            os.kill(victim, signal.SIGKILL)
+            kills += 1
+    assert process.wait(600) == 0, log.read_text()[-3000:]
+    states = [state for state, _ in ended(tmp_path).values()]
+    assert len(states) == 12
+    assert State.FAILED not in states
+    agreed(tmp_path)
+
+
+@pytest.mark.timeout(600)
+def test_interrupted_by_ctrl_c_and_resumed(tmp_path):
+    log = tmp_path / "log"
+    process = started(command(tmp_path, 8), log)
+    while epochs_begun(tmp_path) < 2:
+        assert process.poll() is None, log.read_text()[-3000:]
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(120) == 130, log.read_text()[-3000:]
+    assert "--resume" in log.read_text()
+    before = ended(tmp_path)
+    assert finished(command(tmp_path, 8, "--resume"), log) == 0, log.read_text()[-3000:]
+    assert before.items() <= ended(tmp_path).items()
+    agreed(tmp_path)
+
+
+def test_locked_by_a_living_driver(tmp_path):
+    log = tmp_path / "log"
+    process = started(command(tmp_path, 4), log)
+    while not (tmp_path / "s" / "plan.json").exists():
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    second = subprocess.run(command(tmp_path, 4), capture_output=True, text=True, check=False)
+    assert second.returncode == 3
+    assert str(process.pid) in second.stderr
+    assert process.wait(300) == 0
+
+
+def test_two_nodes_with_a_lane_on_each(tmp_path, monkeypatch):
+    """A driver joins a running cluster of two worker nodes; each gets a lane."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        log = tmp_path / "log"
+        line = command(tmp_path, 6, "--address", cluster.address)
+        assert finished(line, log) == 0, log.read_text()[-3000:]
+    finally:
+        cluster.shutdown()
+    agreed(tmp_path)
+    lanes = {
+        line["pid"]
+        for path in (tmp_path / "s" / "trials").glob("*/attempts.jsonl")
+        for line in records.read_lines(path)
+        if line["event"] == "open"
+    }
+    assert len(lanes) == 2
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 's' / 'study.db'}")
+    assert not [t for t in study.trials if t.state == optuna.trial.TrialState.RUNNING]
+    assert json.loads((tmp_path / "s" / "plan.json").read_text())["trials"] == 6
