@@ -1,0 +1,1 @@
+"""Reads finished and running sweeps from MLflow and writes reports."""

@@ -1,0 +1,243 @@
+"""From MLflow to two tidy tables: one row a trial, and one row an epoch of a trial.
+
+What `search` writes is read here: an experiment a variant, in it a parent run a sweep (tag
+`kind` = sweep), beneath it a child run a trial (`kind` = trial).
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from spaces.space import nearest
+from trainables.metrics import EFFICIENCY, EPOCH, FINAL
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its import alone would report usage
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+STORAGE_ERRORS = (OSError, MlflowException, SQLAlchemyError)
+
+PAGE = 1000
+TAGS = (
+    "config_hash",
+    "reason",
+    "published",
+    "git_sha",
+    "data_sha256",
+    "efficiency_device",
+    "efficiency_reason",
+    "efficiency_other_load",
+)
+_STATE_OF_STATUS = {"FINISHED": "complete", "KILLED": "pruned", "FAILED": "failed"}
+_READERS: tuple[tuple[Callable[[str], Any], pa.DataType], ...] = (
+    ({"True": True, "False": False}.__getitem__, pa.bool_()),
+    (int, pa.int64()),
+    (float, pa.float64()),
+)
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A sweep's parent run; `namesakes` counts older parent runs of the same name."""
+
+    name: str
+    variant: str
+    run_id: str
+    experiment_id: str
+    started: datetime
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    namesakes: int = 0
+
+    @property
+    def images(self) -> str:
+        """What it trains on, as `digits at 56 px`."""
+        return f"{self.tags.get('data', 'unnamed data')} at {self.tags.get('image_size', '?')} px"
+
+
+def connect(home: Path, tracking_uri: str | None = None) -> MlflowClient:
+    """A client of `tracking_uri`, else of MLFLOW_TRACKING_URI, else of `<home>/mlflow.db`.
+
+    ValueError: the SQLite file does not exist (MLflow would make an empty one).
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    uri = uri or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+    file = uri.removeprefix("sqlite:///")
+    if file != uri and not Path(file).is_file():
+        raise ValueError(
+            f"no MLflow database at {file}; run a sweep first (python -m search.run linformer), "
+            "or name its folder with --home or its server with MLFLOW_TRACKING_URI"
+        )
+    return MlflowClient(uri)
+
+
+def sweeps(client: MlflowClient) -> list[Sweep]:
+    """Every sweep of the store, the newest first."""
+    experiments = _all_pages(lambda token: client.search_experiments(page_token=token))
+    runs = _runs(client, [found.experiment_id for found in experiments], "tags.kind = 'sweep'")
+    return [
+        Sweep(
+            name=run.data.tags["sweep"],
+            variant=run.data.tags["variant"],
+            run_id=run.info.run_id,
+            experiment_id=run.info.experiment_id,
+            started=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+            tags=_tags(run),
+            params=run.data.params,
+        )
+        for run in reversed(runs)
+    ]
+
+
+def find(client: MlflowClient, names: Sequence[str] = ()) -> list[Sweep]:
+    """The sweeps called `names`, the newest sweep without a name.
+
+    Where several parent runs carry a name, the newest counts. ValueError: there is no sweep at
+    all, or none of some name; the message has the nearest name to each and those that exist.
+    """
+    known = sweeps(client)
+    if not known:
+        raise ValueError(
+            "MLflow holds no sweep yet; start one with python -m search.run linformer, or name "
+            "another folder with --home"
+        )
+    listed = list(dict.fromkeys(sweep.name for sweep in known))
+    unknown = [name for name in names if name not in listed]
+    if unknown:
+        mistakes = (f"unknown sweep {name!r}{nearest(name, listed)}" for name in unknown)
+        older = f" and {len(listed) - _LISTED} older ones" if len(listed) > _LISTED else ""
+        raise ValueError(
+            f"{'; '.join(mistakes)} (sweeps, newest first: {', '.join(listed[:_LISTED])}{older})"
+        )
+    same = [[sweep for sweep in known if sweep.name == name] for name in names or listed[:1]]
+    return [replace(twins[0], namesakes=len(twins) - 1) for twins in same]
+
+
+def tables(client: MlflowClient, sweep: Sweep) -> tuple[pa.Table, pa.Table]:
+    """The trials of `sweep` in order of their start, and their curves.
+
+    Trials: sweep, variant, trial_key, state, the `TAGS`, MLflow's run_id and status, last_epoch,
+    epochs, every hyperparameter as `param.<name>` (a number or a truth value where all trials have
+    one) and every FINAL and EFFICIENCY metric under its name. Curves: sweep, trial_key, run_id,
+    epoch and every EPOCH metric. A missing value is null; NaN and infinity stay what they are.
+    """
+    runs = _runs(
+        client,
+        [sweep.experiment_id],
+        f"tags.mlflow.parentRunId = '{sweep.run_id}' and tags.kind = 'trial'",
+    )
+    # A server answers requests side by side; SQLite in this process is faster one by one.
+    remote = client.tracking_uri.startswith("http")
+    with ThreadPoolExecutor(8 if remote else 1) as pool:
+        histories = list(pool.map(lambda run: _history(client, run), runs))
+    return _trials(sweep, runs, histories), _curves(sweep, runs, histories)
+
+
+def _trials(sweep: Sweep, runs: Sequence[Run], histories: Sequence[Mapping[int, Any]]) -> pa.Table:
+    def texts(get: Callable[[Run], str | None]) -> pa.Array:
+        return pa.array([get(run) for run in runs], pa.string())
+
+    def numbers(name: str) -> pa.Array:
+        return pa.array([_number(run.data.metrics.get(name)) for run in runs], pa.float64())
+
+    columns: dict[str, pa.Array] = {
+        "sweep": texts(lambda _: sweep.name),
+        "variant": texts(lambda _: sweep.variant),
+        "trial_key": texts(_trial_key),
+        "state": texts(_state),
+        **{name: texts(lambda run, name=name: _tags(run).get(name)) for name in TAGS},
+        "run_id": texts(lambda run: run.info.run_id),
+        "status": texts(lambda run: run.info.status),
+        "last_epoch": pa.array([max(curve, default=None) for curve in histories], pa.int64()),
+        "epochs": pa.array([len(curve) for curve in histories], pa.int64()),
+    }
+    for name in sorted({name for run in runs for name in run.data.params}):
+        columns[f"param.{name}"] = _typed([run.data.params.get(name) for run in runs])
+    return pa.table(columns | {name: numbers(name) for name in (*FINAL, *EFFICIENCY)})
+
+
+def _curves(sweep: Sweep, runs: Sequence[Run], histories: Sequence[Mapping[int, Any]]) -> pa.Table:
+    rows = [
+        {"sweep": sweep.name, "trial_key": _trial_key(run), "run_id": run.info.run_id}
+        | {"epoch": epoch, **curve[epoch]}
+        for run, curve in zip(runs, histories, strict=True)
+        for epoch in sorted(curve)
+    ]
+    keys = [(name, pa.string()) for name in ("sweep", "trial_key", "run_id")]
+    metrics = [(name, pa.float64()) for name in EPOCH]
+    return pa.Table.from_pylist(rows, pa.schema([*keys, ("epoch", pa.int64()), *metrics]))
+
+
+def _history(client: MlflowClient, run: Run) -> dict[int, dict[str, float | None]]:
+    """{epoch: {metric: value}}. A repeated epoch counts as last written: MLflow sorts by time."""
+    curve: dict[int, dict[str, float | None]] = {}
+    for name in EPOCH.keys() & run.data.metrics.keys():
+        for metric in client.get_metric_history(run.info.run_id, name):
+            curve.setdefault(metric.step, {})[name] = _number(metric.value)
+    return curve
+
+
+def _number(value: float | None) -> float | None:
+    """`value`, with the infinity that MLflow's SQL store keeps as the largest float."""
+    if value is not None and abs(value) == sys.float_info.max:
+        return value * 2
+    return value
+
+
+def _tags(run: Run) -> dict[str, str]:
+    """The tags of a run; a value that was unknown when it was written is none."""
+    return {name: value for name, value in run.data.tags.items() if value != "None"}
+
+
+def _trial_key(run: Run) -> str:
+    return run.data.tags.get("trial_key", run.info.run_id)
+
+
+def _state(run: Run) -> str:
+    return run.data.tags.get("state") or _STATE_OF_STATUS.get(run.info.status, "running")
+
+
+def _typed(texts: Sequence[str | None]) -> pa.Array:
+    """A column of truth values, integers or floats where all present texts are such."""
+    values = [None if text == "None" else text for text in texts]
+    if any(value is not None for value in values):
+        for read, kind in _READERS:
+            try:
+                return pa.array([None if text is None else read(text) for text in values], kind)
+            except (KeyError, ValueError, OverflowError):
+                continue
+    return pa.array(values, pa.string())
+
+
+def _runs(client: MlflowClient, experiments: Sequence[str], condition: str) -> list[Run]:
+    """Every run that meets `condition`, the oldest first."""
+    return _all_pages(
+        lambda token: client.search_runs(
+            list(experiments),
+            condition,
+            max_results=PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+    )
+
+
+def _all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+    found, token = [], None
+    while True:
+        answer = page(token)
+        found += answer
+        token = answer.token
+        if not token:
+            return found
