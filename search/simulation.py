@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from search.record import Record, State
-from search.study import Constraints, SweepStudy, create
+from search.sampling import create
+from search.study import Constraints, SweepStudy
 from spaces.space import Space, Value
 
 

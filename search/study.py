@@ -6,38 +6,17 @@ kept in memory that the study's storage does not hold.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search.record import Record, State, config_hash
-from spaces.space import Choice, Domain, Integer, Real, Space, Value
+from search.sampling import OUTCOMES, sampler, suggest
+from spaces.space import Space, Value
 
 Constraints = Mapping[str, tuple[Callable[[dict[str, Value]], float], float]]
 REJECTIONS = 1000  # suggestions in a row that may be infeasible or known before a search gives up
-
-
-_OPTUNA = {
-    State.COMPLETE: TrialState.COMPLETE,
-    State.PRUNED: TrialState.PRUNED,
-    State.INFEASIBLE: TrialState.PRUNED,
-    State.FAILED: TrialState.FAIL,
-    State.DUPLICATE: TrialState.FAIL,
-}
-
-
-def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
-    match domain:
-        case Integer():
-            low, high = domain.low, domain.high
-            return trial.suggest_int(name, low, high, step=domain.step, log=domain.log)
-        case Real():
-            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-        case Choice():
-            return cast(Value, trial.suggest_categorical(name, domain.values))
-    raise TypeError(f"{name}: no way to draw from {domain!r}")
 
 
 class SweepStudy:
@@ -148,17 +127,13 @@ class SweepStudy:
         return None
 
     def _ask(self) -> Record:
-        # seeded by (sweep, suggestion), so that a resumed sweep suggests what an unbroken one would
-        entropy = np.random.SeedSequence((self._seed, len(self.records))).generate_state(1)[0]
-        self._study.sampler = optuna.samplers.TPESampler(
-            seed=int(entropy), multivariate=True, n_startup_trials=8
-        )
+        self._study.sampler = sampler(self._seed, len(self.records))
         trial = (
             optuna.trial.Trial(self._study, self._half_asked.pop(0))
             if self._half_asked
             else self._study.ask()
         )
-        drawn = {name: _suggest(trial, name, domain) for name, domain in self.space.params.items()}
+        drawn = {name: suggest(trial, name, domain) for name, domain in self.space.params.items()}
         params = {**self.space.fixed, **drawn}
         identity = config_hash(params)
         key = f"{trial.number:05d}-{identity[:8]}"
@@ -266,35 +241,8 @@ class SweepStudy:
 
     def _tell(self, number: int, state: State, values: list[float] | None) -> None:
         told = values if state == State.COMPLETE else None
-        self._study.tell(number, told, state=_OPTUNA[state], skip_if_finished=True)
+        self._study.tell(number, told, state=OUTCOMES[state], skip_if_finished=True)
 
     def _announce(self, record: Record) -> None:
         for listener in self.listeners:
             listener(record)
-
-
-def pruner(epochs: int) -> optuna.pruners.BasePruner:
-    """Asynchronous successive halving with rungs at a ninth, a third and all of the epochs.
-
-    A later first rung keeps slow starters: on a surrogate with crossing curves, a third of the
-    regret of a first rung at one epoch.
-    """
-    return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=max(1, round(epochs / 9)), reduction_factor=3
-    )
-
-
-def create(name: str, directions: Mapping[str, str], storage: Any, epochs: int) -> optuna.Study:
-    """The study `name`, new or as it was left. Raises ValueError if its directions differ."""
-    wanted: list[Any] = [f"{way}imize" for way in directions.values()]
-    study = optuna.create_study(
-        study_name=name,
-        storage=storage,
-        directions=wanted,
-        load_if_exists=True,
-        pruner=pruner(epochs) if len(wanted) == 1 else optuna.pruners.NopPruner(),
-    )
-    found = [direction.name.lower() for direction in study.directions]
-    if found != wanted:
-        raise ValueError(f"study {name!r} has directions {found}, not {wanted}")
-    return study

@@ -10,8 +10,9 @@ from search.plan import OBJECTIVE, Plan
 from search.projection import Projection, default_uri
 from search.record import State
 from search.request import Request
+from search.sampling import create
 from search.searcher import measured
-from search.study import SweepStudy, create
+from search.study import SweepStudy
 from search.terminal import View, best, progress_bar
 from search.tracking import Tracker
 from trainables.provenance import facts

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-Value = bool | int | float | str
+from spaces.point import Point, Value
 
 
 class Domain(Protocol):
@@ -165,23 +165,6 @@ class AtMost:
 
 
 Rule = Divides | AtMost
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A published configuration: its `address` in `spaces/published`, what it reached there.
-
-    `params` are values of the space's parameters; `results`, on `image_size` px, are fractions
-    (`valid_top1`, `test_top1`), `params`, the published count, and `gflops`, counted by this
-    project; `note` says what was corrected.
-    """
-
-    run_id: str
-    address: str
-    params: Mapping[str, Value]
-    results: Mapping[str, float] = field(default_factory=dict)
-    image_size: int = 224
-    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

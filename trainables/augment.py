@@ -40,9 +40,7 @@ def _placements(draws: torch.Tensor, symmetries: Symmetries) -> torch.Tensor:
     return torch.cat((torch.stack(rows, 1), offsets.unsqueeze(2)), 2)
 
 
-def augmented(
-    images: torch.Tensor, draws: torch.Tensor, symmetries: Symmetries
-) -> torch.Tensor:
+def augmented(images: torch.Tensor, draws: torch.Tensor, symmetries: Symmetries) -> torch.Tensor:
     """(B, C, S, S) images and (B, DRAWS) numbers in [0, 1) to transformed images."""
     grid = affine_grid(_placements(draws, symmetries), list(images.shape), align_corners=False)
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

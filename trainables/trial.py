@@ -1,7 +1,6 @@
 """One trial: open (build, restore), epoch after epoch, done. Plain PyTorch, no Ray.
 
-    python -m trainables.trial linformer --data digits --set depth=6 dim=64 heads=4 grid=8
-    torchrun --nproc-per-node 2 -m trainables.trial ...
+    torchrun --nproc-per-node 2 -m trainables.trial linformer --set depth=6 dim=64 heads=4 grid=8
 
 Stopped at any epoch and opened again, a trial goes on as if it had never stopped: see `learner`.
 """

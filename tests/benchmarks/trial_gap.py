@@ -20,7 +20,8 @@ from ray import tune
 
 from search import cluster, tuner
 from search.plan import Plan
-from search.study import SweepStudy, create
+from search.sampling import create
+from search.study import SweepStudy
 from trainables import records
 from trainables.data import locate
 

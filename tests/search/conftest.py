@@ -15,7 +15,8 @@ from search import home
 from search.plan import OBJECTIVE, Plan
 from search.projection import Projection, client_of
 from search.record import Record, State
-from search.study import SweepStudy, create
+from search.sampling import create
+from search.study import SweepStudy
 from trainables import checkpoint, records
 
 STARTED_UNIX_S = 1_700_000_000.25
@@ -195,9 +196,7 @@ def empty_sweep(tmp_path: Path, study_db: Path, mlflow_db: Path) -> MadeUp:
 
 
 @pytest.fixture(scope="session")
-def _whole(
-    tmp_path_factory: pytest.TempPathFactory, study_db: Path, mlflow_db: Path
-) -> MadeUp:
+def _whole(tmp_path_factory: pytest.TempPathFactory, study_db: Path, mlflow_db: Path) -> MadeUp:
     made = MadeUp(tmp_path_factory.mktemp("whole") / "home", _plan())
     made.folder.mkdir(parents=True)
     shutil.copy(study_db, made.folder)

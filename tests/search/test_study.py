@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 
 from search import home
 from search.record import State, config_hash
-from search.study import SweepStudy, create
+from search.sampling import create
+from search.study import SweepStudy
 from spaces.space import AtMost, Choice, Divides, Integer, Real, Space
 
 EPOCHS = 9
