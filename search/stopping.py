@@ -27,8 +27,9 @@ class StudyStopping(FIFOScheduler):
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
-        """All restarts are used up."""
-        self._study.finish(trial.config["trial_key"], State.FAILED, _last_words(trial))
+        """Tune says this before each restart too: only the last error ends the trial."""
+        if not trial.should_recover():
+            self._study.finish(trial.config["trial_key"], State.FAILED, _last_words(trial))
 
 
 def _last_words(trial: Trial) -> str:

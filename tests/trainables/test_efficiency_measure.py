@@ -128,7 +128,7 @@ def test_inference_peak_of_a_known_model():
 @linux
 def test_training_peak_holds_the_state_of_the_optimiser():
     inputs = Inputs(3, 8, CPU, torch.float32)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2**16))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2**15))
     weights = sum(parameter.nbytes for parameter in model.parameters())
     plain, adam = (
         memory.training_peak_bytes(model, inputs, 4, optimizer)
@@ -136,6 +136,24 @@ def test_training_peak_holds_the_state_of_the_optimiser():
     )
     assert plain == pytest.approx(2 * weights, rel=0.2)  # beside their gradients
     assert adam >= 3.9 * weights  # beside gradients and two moments
+
+
+@linux
+def test_the_last_training_step_finds_the_state_of_the_optimiser():
+    optimizers, seen = [], []
+
+    def make_adam(parameters):
+        optimizers.append(torch.optim.Adam(parameters))
+        return optimizers[-1]
+
+    class Watching(nn.Linear):
+        def forward(self, images):
+            seen.append((len(images), len(optimizers[-1].state)))
+            return super().forward(images.flatten(1))
+
+    inputs = Inputs(3, 8, CPU, torch.float32)
+    memory.training_peak_bytes(Watching(3 * 8 * 8, 5), inputs, 4, make_adam)
+    assert seen[-2:] == [(4, 0), (4, 2)]
 
 
 @linux
