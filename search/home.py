@@ -74,10 +74,7 @@ class StudyFile:
         untrained = not self._copy.exists() and not (self.path.parent / "trials").exists()
         if not untrained and (not self._copy.exists() or _damage(self._copy) is not None):
             raise StorageError(f"the study {self.path} is damaged ({damage}) and has no good copy")
-        for kind in ("", "-wal", "-shm"):  # a log left behind would be played into the copy
-            file = self.path.with_name(self.path.name + kind)
-            if file.exists():
-                file.rename(aside.with_name(aside.name + kind))
+        self.path.rename(aside)
         if untrained:
             return f"the study was damaged ({damage}) before its first trial; it begins again"
         shutil.copy2(self._copy, self.path)

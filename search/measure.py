@@ -9,6 +9,7 @@ the home's `efficiency.jsonl`: an interrupted measuring goes on, and no sweep me
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ def here() -> Measuring:
 
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     name = facts()["gpus"][0] if kind == "cuda" else facts()["processor"]
-    return Measuring(partial(measure_fresh, device=kind), f"{kind}: {name}")
+    run = partial(measure_fresh, device=kind, threads=os.cpu_count())
+    return Measuring(run, f"{kind}: {name}")
 
 
 def on_cluster(gpu: bool) -> Measuring:

@@ -26,11 +26,21 @@ def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
 
 
 def reopened(folder: Path, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
-    """The plan and the study of a sweep in the home `folder`."""
-    plan = Plan.load(folder / sweep / "plan.json")
-    url = database or f"sqlite:///{(folder / sweep / 'study.db').resolve()}"
+    """The plan and the study of a sweep in the home `folder`. Raises StorageError without them."""
+    place, file = folder / sweep / "plan.json", (folder / sweep / "study.db").resolve()
+    if not database and not file.exists():  # SQLite would make it
+        raise home.StorageError(f"the study {file} is missing; if it is elsewhere: --database URL")
+    url = database or f"sqlite:///{file}"
+    try:
+        plan = Plan.load(place)
+    except (ValueError, TypeError) as error:
+        raise home.StorageError(f"{place} cannot be read: {error}") from error
+    try:
+        loaded = optuna.load_study(study_name=sweep, storage=url)
+    except KeyError as error:
+        raise home.StorageError(f"no study {sweep!r} in its database") from error
     study = SweepStudy(
-        optuna.load_study(study_name=sweep, storage=url),
+        loaded,
         plan.searched,
         directions=OBJECTIVE,
         image_size=plan.image_size,
@@ -63,7 +73,7 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
                 codes.append(act(*reopened(given.home, sweep, given.database)))
     except lock.SweepLockedError as error:
         return _complain(str(error), 3)
-    except (OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+    except (home.StorageError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         return _complain(str(error), 6)
     return max(codes)
 

@@ -175,7 +175,8 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     except DataError as error:
         bad_data = error
     try:
-        settings = fields.assignments(given.settings)
+        kept = dict(earlier.settings) if earlier and given.resume else {}
+        settings = fields.assignments(given.settings) or kept
     except ValueError as error:
         settings = {}
         wrong += [f"--set: {error}"]
@@ -197,7 +198,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         data=data,
         budget=budget,
         numbers={**numbers},
-        settings=settings or (dict(earlier.settings) if earlier and given.resume else {}),
+        settings=settings,
         earlier=earlier,
         address=given.address,
         database=given.database,

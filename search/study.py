@@ -193,19 +193,23 @@ class SweepStudy:
         record = self.records[key]
         if record.state != State.RUNNING:
             return True
-        if epoch <= record.epoch:
-            return False
-        record.epoch, record.metrics = epoch, dict(metrics)
-        stop = False
-        if len(self._directions) == 1:
-            (name, direction), trial = next(iter(self._directions.items())), self._live[key]
-            value = metrics[name]
-            better = max if direction == "max" else min
-            record.value = value if record.value is None else better(record.value, value)
-            trial.report(value, epoch)
-            stop = trial.should_prune()
-        self._announce(record)
-        return stop
+        single = len(self._directions) == 1
+        if epoch > record.epoch:
+            record.epoch, record.metrics = epoch, dict(metrics)
+            if single:
+                name, direction = next(iter(self._directions.items()))
+                value = metrics[name]
+                better = max if direction == "max" else min
+                record.value = value if record.value is None else better(record.value, value)
+                self._live[key].report(value, epoch)
+            self._announce(record)
+        return single and epoch == record.epoch and self._condemned(self._live[key])
+
+    def _condemned(self, trial: optuna.Trial) -> bool:
+        """The pruner's verdict on a trial's last epoch; noted, for the pruner says it only once."""
+        if "stop" not in trial.user_attrs and trial.should_prune():
+            trial.set_user_attr("stop", True)
+        return "stop" in trial.user_attrs
 
     def finish(
         self, key: str, state: State, reason: str = "", metrics: Mapping[str, Any] | None = None

@@ -40,7 +40,7 @@ def _folder(record: Record, folder: Path, verdict: Verdict) -> list[dict[str, An
         wrong.append(f"{record.key}: the epochs of metrics.jsonl are {epochs}")
     if record.state == State.RUNNING:
         wrong.append(f"{record.key}: still running in the study; --resume finishes it")
-    if lines and record.epoch and record.epoch > epochs[-1]:
+    if record.epoch > max(epochs, default=0):
         wrong.append(f"{record.key}: the study knows epoch {record.epoch}, the folder does not")
     if record.state == State.COMPLETE and not (lines and lines[-1].get("state") == "complete"):
         wrong.append(f"{record.key}: complete in the study, but its folder has no final line")
@@ -72,7 +72,7 @@ def _run(
         wrong.append(f"{record.key}: {record.state} in the study, {run.info.status} in MLflow")
     for name in ("train_loss", "valid_top1"):
         wanted = {line["epoch"]: line[name] for line in lines if name in line and name in EPOCH}
-        points = client.get_metric_history(run.info.run_id, name) if wanted else []
+        points = client.get_metric_history(run.info.run_id, name)
         found = Counter(point.step for point in points)
         if sorted(found) != sorted(wanted) or any(n > 1 for n in found.values()):
             wrong.append(f"{record.key}: {name} has steps {sorted(found.elements())} in MLflow")

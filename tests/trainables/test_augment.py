@@ -28,8 +28,8 @@ def images(batch: int = 2, side: int = 8) -> torch.Tensor:
     return torch.rand(batch, 3, side, side, generator=generator)
 
 
-def draws(batch: int = 2, **changes: float) -> torch.Tensor:
-    return torch.tensor([list((IDENTITY | changes).values())]).expand(batch, DRAWS)
+def draws(**changes: float) -> torch.Tensor:
+    return torch.tensor([list((IDENTITY | changes).values())] * 2)
 
 
 @pytest.mark.parametrize("side", [7, 8])
@@ -54,7 +54,7 @@ def test_half_turn():
 
 def test_a_turn_leaves_black_corners_and_keeps_the_centre():
     white = torch.ones(1, 3, 9, 9)
-    turned = augmented(white, draws(1, angle=0.75), GALAXY)
+    turned = augmented(white, draws(angle=0.75)[:1], GALAXY)
     corners = turned[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
     assert corners.max() < 0.5
     assert_same(turned[:, :, 4, 4], torch.ones(1, 3))
@@ -68,9 +68,12 @@ def test_flips(flips, dims):
     assert_same(augmented(images(), draws(**flips), GALAXY), torch.flip(images(), dims))
 
 
-def test_first_turned_then_flipped():
-    after = augmented(images(), draws(angle=0.0, flip_x=0.1), GALAXY)
-    assert_same(after, torch.flip(torch.rot90(images(), -1, dims=(2, 3)), (3,)))
+@pytest.mark.parametrize(("flip", "dims"), [("flip_x", (3,)), ("flip_y", (2,))])
+def test_first_turned_then_flipped_then_cropped(flip, dims):
+    crop = {"area": 0.1, "ratio": 0.8, "left": 0.2, "top": 0.9}
+    after = augmented(images(), draws(angle=0.0, **{flip: 0.1}, **crop), GALAXY)
+    before = torch.flip(torch.rot90(images(), -1, dims=(2, 3)), dims)
+    assert_same(after, augmented(before, draws(**crop), GALAXY))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def ramp(side: int = 100) -> torch.Tensor:
 
 def window(**changes: float) -> tuple[float, float, float, float]:
     """Left, top, width and height of the crop, as shares of the image."""
-    after = augmented(ramp(), draws(1, **changes), DIGIT)
+    after = augmented(ramp(), draws(**changes)[:1], DIGIT)
     x, y = after[0, 0, 50], after[0, 1, :, 50]
     width, height = (float(c[70] - c[30]) / 0.8 for c in (x, y))
     middle = (float(c[49] + c[50]) / 4 + 0.5 for c in (x, y))

@@ -12,6 +12,7 @@ from torch import nn
 import spaces
 from trainables import models
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGE_SIZE, CLASSES = 56, 5
 IMAGE_SIZES = (56, 112, 224)
 DRAWS = 200

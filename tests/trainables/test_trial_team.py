@@ -28,7 +28,7 @@ def together(rank: int, folder: Path, data: Path) -> None:
     """The life of one of two workers; what they leave in `folder` is looked at by the tests."""
     torch.set_num_threads(1)
     meet = {"init_method": f"file://{folder / 'meet'}", "rank": rank, "world_size": 2}
-    dist.init_process_group("gloo", **meet, timeout=timedelta(seconds=60))
+    dist.init_process_group("gloo", **meet, timeout=timedelta(minutes=5))
     team = Team.current()
 
     def joined(name: str, **changes: Any) -> Trial:

@@ -1,0 +1,182 @@
+"""What a sweep is: kept, compared, and checked before anything starts."""
+
+import dataclasses
+import re
+
+import pytest
+
+import spaces
+from search.plan import QUICK, Plan, described, name_mistakes, setting_mistakes
+from spaces.space import AtMost, Choice, Divides, Integer, Real, Space
+from trainables import models
+from trainables.config import TrialConfig
+
+PARAMS = {"grid": 7, "depth": 6, "dim": 64, "heads": 4, "k_dim": 16, "lr": 0.001}
+
+
+def mistakes(size=56, /, variant="linformer", **settings):
+    return setting_mistakes(variant, settings, size)
+
+
+def test_saved_and_loaded(make_plan, tmp_path):
+    plan = make_plan(settings={"grid": 7, "shared_kv": True, "lr": 3e-4}, max_gflops=0.125)
+    plan.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == plan
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"], "no draft is left"
+
+
+def test_an_equal_plan_has_no_differences(make_plan):
+    assert make_plan().differences(make_plan()) == []
+
+
+def test_every_difference_is_shown_with_both_values(make_plan):
+    changed = make_plan(seed=1, epochs=5, settings={"grid": 14}, data_sha256="e" * 64)
+    assert make_plan().differences(changed) == [
+        f"data_sha256: was {'d' * 64!r}, now {'e' * 64!r}",
+        "epochs: was 3, now 5",
+        "seed: was 0, now 1",
+        "settings: was {'grid': 7}, now {'grid': 14}",
+    ]
+
+
+def test_what_may_change(make_plan):
+    assert make_plan().differences(make_plan(trials=99, published=3, data="/elsewhere")) == []
+    others = {field.name for field in dataclasses.fields(Plan)} - {"trials", "published", "data"}
+    for name in others - {"settings"}:
+        (difference,) = make_plan().differences(make_plan(**{name: "changed"}))
+        assert difference.startswith(f"{name}: was ")
+
+
+def test_a_changed_space_is_a_difference(make_plan):
+    space = spaces.load("linformer")
+    before, now = (make_plan(space=described(s)) for s in (space, space.fix({"depth": 4})))
+    (difference,) = before.differences(now)
+    assert "depth 4 to 12" in difference
+
+
+def test_a_space_is_described_by_its_domains_and_rules():
+    space = Space(
+        params={
+            "width": Integer(8, 64, step=8),
+            "depth": Integer(1, 3),
+            "lr": Real(1e-4, 0.1, log=True),
+            "kind": Choice(("a", "b")),
+        },
+        rules=(Divides("heads", "width"), AtMost("depth", "width")),
+    )
+    assert described(space) == (
+        "depth 1 to 3; kind one of a, b; lr 0.0001 to 0.1; width 8 to 64 in steps of 8; "
+        "heads divides width; depth is at most width"
+    )
+
+
+def test_a_trial_gets_the_plan_and_its_parameters(make_plan):
+    flat = make_plan(epochs=5, patience=4, seed=8).flat(PARAMS)
+    config = TrialConfig.from_flat(flat)
+    assert (config.task.model, config.task.data) == ("linformer", "/data/tiny")
+    assert (config.task.epochs, config.task.patience, config.task.seed) == (5, 4, 8)
+    assert (config.recipe.lr, config.params["depth"]) == (0.001, 6)
+
+
+@pytest.mark.parametrize("name", ["a", "linformer-digits-56px", "_x.y", "A1", "x" * 64])
+def test_good_names(name):
+    assert name_mistakes(name) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../up", "a/b", "-rf", ".hidden", "a b", "it's", "é", "x" * 65, "a\n"],
+)
+def test_bad_names(name):
+    (mistake,) = name_mistakes(name)
+    assert repr(name) in mistake
+
+
+@pytest.mark.parametrize("name", ["data", "reports", "mlflow-artifacts"])
+def test_names_of_the_home_folder(name):
+    assert "uses that name" in name_mistakes(name)[0]
+
+
+@pytest.mark.parametrize("variant", spaces.names())
+def test_every_space_can_be_searched_as_it_is(variant):
+    for size in (56, 112, 224):
+        assert setting_mistakes(variant, {}, size) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"depth": 6, "dim": 64, "heads": 4},
+        {"patch": 7},
+        {"grid": 14},
+        {"lr": 0.001, "gamma": 0.5, "class_weights": "inverse"},
+        {"lr": 1},
+        {"shared_kv": True, "dropout": 0.0},
+        {"heads": 1},
+    ],
+)
+def test_good_settings(settings):
+    assert mistakes(**settings) == []
+
+
+def test_unknown_names_and_task_keys_are_all_told_with_the_nearest():
+    found = mistakes(depht=3, epochs=5, zzz=1, model="vit")
+    assert found == [
+        "--set depht: no such parameter; did you mean 'depth'?",
+        "--set epochs: this has an option of its own, see --help",
+        "--set zzz: no such parameter",
+        "--set model: this has an option of its own, see --help",
+    ]
+
+
+def test_patch_and_grid_say_the_same():
+    (mistake,) = mistakes(patch=7, grid=8)
+    assert "patch (pixels) and grid (tokens a side) say the same" in mistake
+
+
+def test_no_feasible_configuration():
+    (mistake,) = mistakes(k_dim=400, grid=7)
+    assert "no configuration at 56 px keeps the rules" in mistake
+    assert "k_dim is at most tokens (k_dim=400, tokens=50)" in mistake
+
+
+def test_an_image_size_that_no_patch_divides():
+    (mistake,) = mistakes(57)
+    assert "grid divides image_size" in mistake
+    assert "image sizes that work: 56, 112, 224" in mistake
+
+
+def test_a_patch_that_does_not_divide_names_sizes_where_it_does():
+    (mistake,) = mistakes(56, patch=16)
+    assert "patch divides image_size (patch=16, image_size=56)" in mistake
+    assert mistake.endswith("image sizes that work: 112, 224")
+
+
+@pytest.mark.parametrize(
+    ("settings", "pattern"),
+    [
+        ({"depth": "deep"}, "depth must be int, given 'deep'"),
+        ({"lr": True}, "lr must be float, given True"),
+        ({"dim": 64.5}, "dim must be int, given 64.5"),
+        ({"heads": "two"}, "heads must be int, given 'two'"),
+        ({"patch": "seven"}, "patch must be int.*, given 'seven'"),
+        ({"k_dim": float("nan")}, "k_dim must be int, given nan"),
+        ({"batch_size": 1.5, "gamma": "x"}, "batch_size must be int.*gamma must be float"),
+        ({"lr": float("nan")}, "lr must be a finite number above 0, given nan"),
+        ({"heads": 0}, "heads must .*, given 0"),
+        ({"grid": 0}, "grid"),
+        ({"patch": 0}, "patch"),
+        ({"depth": 10**8}, "depth must .*, given 100000000"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"class_weights": "invers"}, "class_weights must be one of uniform, inverse"),
+    ],
+)
+def test_values_that_cannot_be(settings, pattern):
+    (mistake,) = mistakes(**settings)
+    assert re.search(pattern, mistake), mistake
+
+
+def test_the_quick_budget_fits_the_models():
+    assert setting_mistakes("linformer", {}, QUICK.image_size) == []
+    assert "linformer" in models.names()
+    assert QUICK.trials >= 8

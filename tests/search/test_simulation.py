@@ -1,0 +1,114 @@
+"""The search in simulated time: what a published benchmark of it rests on."""
+
+import itertools
+from collections import defaultdict
+
+import pytest
+
+from search import simulate
+from spaces.space import Choice, Divides, Integer, Real, Space
+
+SPACE = Space(
+    params={"x": Real(-3, 3), "y": Real(-3, 3), "n": Integer(1, 4), "k": Choice((1, 2, 3))},
+    fixed={"dropout": 0.1},
+    rules=(Divides("k", "n"),),
+)
+
+
+def error(params, epoch):
+    """Smallest, 0, at x = 1, y = -1, n = 4."""
+    distance = (params["x"] - 1) ** 2 + (params["y"] + 1) ** 2 + 0.5 * (4 - params["n"])
+    return {"error": distance + 1 / epoch}
+
+
+def run(**changes):
+    settings = {"directions": {"error": "min"}, "max_epochs": 9, "budget_epochs": 150}
+    return simulate(error, SPACE, **(settings | changes)).history
+
+
+def by_trial(history):
+    trials = defaultdict(list)
+    for row in history:
+        trials[row.trial].append(row)
+    return trials
+
+
+def test_rows_are_epochs_in_order_of_time():
+    history = run()
+    assert [row.time for row in history] == sorted(row.time for row in history)
+    for rows in by_trial(history).values():
+        assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
+        assert len(rows) <= 9
+        assert all(row.metrics == error(row.params, row.epoch) for row in rows)
+        assert all(row.params == rows[0].params for row in rows)
+        assert rows[0].params["n"] % rows[0].params["k"] == 0
+        assert rows[0].params["dropout"] == 0.1
+
+
+@pytest.mark.parametrize("budget", [1, 37, 150])
+def test_the_budget_is_spent_and_not_exceeded(budget):
+    assert len(run(budget_epochs=budget)) == budget
+
+
+def test_bad_trials_are_stopped_early():
+    lengths = [len(rows) for rows in by_trial(run()).values()]
+    assert 9 in lengths
+    assert 1 in lengths
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_at_most_so_many_trials_at_a_time(workers):
+    history = run(workers=workers)
+    for _, rows in itertools.groupby(history, key=lambda row: row.time):
+        assert len(list(rows)) <= workers
+    assert history[-1].time == pytest.approx(150 / workers)
+
+
+def test_an_epoch_takes_its_cost():
+    for rows in by_trial(run(cost=lambda params: 0.5 * params["n"])).values():
+        steps = [later.time - row.time for row, later in itertools.pairwise(rows)]
+        assert steps == pytest.approx([0.5 * rows[0].params["n"]] * len(steps))
+
+
+def test_one_seed_one_history():
+    assert run(seed=5) == run(seed=5)
+    assert run(seed=5) != run(seed=6)
+
+
+def test_nothing_above_a_limit_is_trained():
+    limit = {"size": (lambda params: abs(params["x"]) + params["n"], 3.0)}
+    history = run(constraints=limit)
+    assert len(history) == 150
+    assert all(abs(row.params["x"]) + row.params["n"] <= 3.0 for row in history)
+
+
+def test_several_objectives_are_all_trained_to_the_end():
+    history = simulate(
+        lambda params, epoch: {**error(params, epoch), "size": float(params["n"])},
+        SPACE,
+        directions={"error": "min", "size": "min"},
+        max_epochs=3,
+        budget_epochs=60,
+        workers=1,
+    ).history
+    assert len(history) == 60
+    assert {len(rows) for rows in by_trial(history).values()} == {3}
+
+
+def test_an_exhausted_space_ends_the_sweep(monkeypatch):
+    monkeypatch.setattr("search.study.REJECTIONS", 50)
+    history = simulate(
+        lambda params, epoch: {"score": params["n"] / epoch},
+        Space(params={"n": Integer(1, 3)}),
+        directions={"score": "max"},
+        max_epochs=2,
+        budget_epochs=100,
+    ).history
+    configurations = [rows[0].params["n"] for rows in by_trial(history).values()]
+    assert sorted(configurations) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_learns_from_its_first_trials(seed):
+    best = [rows[-1].metrics["error"] for rows in by_trial(run(seed=seed)).values()]
+    assert min(best[8:]) < min(best[:8])

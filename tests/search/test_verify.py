@@ -1,0 +1,247 @@
+"""Study, folders and MLflow: what agrees passes, and every single fault is named."""
+
+import shutil
+
+import pytest
+
+from search import verify
+from search.projection import runs_of
+from search.record import State
+from trainables import records
+
+
+def check(made, *arguments):
+    return verify.main([*arguments, "--home", str(made.home)])
+
+
+def key_of(made, state):
+    (key,) = (record.key for record in made.study().trained if record.state == state)
+    return key
+
+
+def run_of(made, key):
+    experiment = made.client.get_experiment_by_name("linformer").experiment_id
+    (run,) = (
+        r for r in runs_of(made.client, experiment, "small") if r.data.tags["trial_key"] == key
+    )
+    return run
+
+
+def log_of(made, key):
+    return made.folder / "trials" / key / "metrics.jsonl"
+
+
+def test_a_whole_sweep_agrees(whole_sweep, capsys):
+    assert check(whole_sweep) == 0
+    told = capsys.readouterr().out
+    assert "small: 4 trials (" in told
+    for count in ("1 complete", "1 pruned", "1 failed", "1 infeasible", "0 repeated epochs"):
+        assert count in told
+    assert "study, folders and MLflow agree" in told
+    assert check(whole_sweep, "small") == 0
+
+
+def lose_a_run(made):
+    key = key_of(made, State.PRUNED)
+    made.client.delete_run(run_of(made, key).info.run_id)
+    return f"{key}: 0 MLflow runs"
+
+
+def make_a_second_run(made):
+    key = key_of(made, State.COMPLETE)
+    run = run_of(made, key)
+    made.client.create_run(run.info.experiment_id, tags=run.data.tags)
+    return f"{key}: 2 MLflow runs"
+
+
+def make_an_unknown_run(made):
+    run = run_of(made, key_of(made, State.COMPLETE))
+    tags = run.data.tags | {"trial_key": "00099-abcdef00"}
+    made.client.create_run(run.info.experiment_id, tags=tags)
+    return "00099-abcdef00: a run the study does not know"
+
+
+def make_an_unknown_folder(made):
+    (made.folder / "trials" / "00099-abcdef00").mkdir()
+    return "00099-abcdef00: a folder the study does not know"
+
+
+def forget_the_end_of_a_run(made):
+    key = key_of(made, State.FAILED)
+    made.client.update_run(run_of(made, key).info.run_id, status="RUNNING")
+    return f"{key}: failed in the study, RUNNING in MLflow"
+
+
+def lose_an_epoch_in_mlflow(made):
+    key = key_of(made, State.COMPLETE)
+    log = log_of(made, key)
+    lines = records.read_lines(log)
+    middle = {**lines[1], "epoch": 3, "done": False}
+    records.replace_lines(log, [*lines[:2], middle, {**lines[2], "epoch": 4}])
+    return f"{key}: train_loss has steps [1, 2, 3] in MLflow"
+
+
+def say_an_epoch_twice_in_mlflow(made):
+    key = key_of(made, State.COMPLETE)
+    made.client.log_metric(run_of(made, key).info.run_id, "valid_top1", 0.75, step=2)
+    return f"{key}: valid_top1 has steps [1, 2, 2, 3] in MLflow"
+
+
+def change_a_value(made):
+    key = key_of(made, State.PRUNED)
+    lines = records.read_lines(log_of(made, key))
+    records.replace_lines(log_of(made, key), [{**lines[0], "train_loss": 0.125}])
+    return f"{key}: train_loss has other values in MLflow than in its folder"
+
+
+def lose_an_epoch_in_the_folder(made):
+    key = key_of(made, State.COMPLETE)
+    lines = records.read_lines(log_of(made, key))
+    records.replace_lines(log_of(made, key), [lines[0], lines[2]])
+    return f"{key}: the epochs of metrics.jsonl are [1, 3]"
+
+
+def lose_the_log(made):
+    key = key_of(made, State.COMPLETE)
+    log_of(made, key).unlink()
+    return f"{key}: complete in the study, but its folder has no final line"
+
+
+def lose_a_pruned_folder(made):
+    key = key_of(made, State.PRUNED)
+    shutil.rmtree(made.folder / "trials" / key)
+    return f"{key}: the study knows epoch 1, the folder does not"
+
+
+def damage_the_best_weights(made):
+    key = key_of(made, State.COMPLETE)
+    file = made.folder / "trials" / key / "best" / "weights" / "state.pt"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    return "weights: its sha256 is not the one that was written"
+
+
+def repeat_epochs(made):
+    key = key_of(made, State.COMPLETE)
+    attempts = made.folder / "trials" / key / "attempts.jsonl"
+    for _ in range(2):
+        records.append_line(attempts, {"event": "epoch", "epoch": 2}, sync=False)
+    return f"{key}: 2 epochs repeated in 0 restarts"
+
+
+def leave_a_trial_running(made):
+    made.plan = type(made.plan)(
+        **{name: getattr(made.plan, name) for name in made.plan.__slots__} | {"trials": 5}
+    )
+    study = made.study()
+    record = made.train(study, [0.5], State.RUNNING)
+    made.projection().trial(record)
+    return f"{record.key}: still running in the study; --resume finishes it"
+
+
+def train_a_configuration_twice(made):
+    study = made.study()
+    first = next(record for record in study.trained if record.state == State.COMPLETE)
+    again = study._study.ask()
+    attributes = {"params": first.params, "trained": True, "trial_key": "00099-abcdef00"}
+    for name, value in (attributes | {"reason": "", "state": "failed"}).items():
+        again.set_user_attr(name, value)
+    study._study.tell(again, state=verify_states()[State.FAILED])
+    made.project(made.study())
+    return "trained 2 times: "
+
+
+def verify_states():
+    from search.sampling import OUTCOMES
+
+    return OUTCOMES
+
+
+FAULTS = [
+    lose_a_run,
+    make_a_second_run,
+    make_an_unknown_run,
+    make_an_unknown_folder,
+    forget_the_end_of_a_run,
+    lose_an_epoch_in_mlflow,
+    say_an_epoch_twice_in_mlflow,
+    change_a_value,
+    lose_an_epoch_in_the_folder,
+    lose_the_log,
+    lose_a_pruned_folder,
+    damage_the_best_weights,
+    repeat_epochs,
+    leave_a_trial_running,
+    train_a_configuration_twice,
+]
+
+
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
+def test_a_fault_is_named(whole_sweep, capsys, plant):
+    expected = plant(whole_sweep)
+    assert check(whole_sweep) == 1
+    told = capsys.readouterr().out
+    assert expected in told
+    assert "small: they do not agree" in told
+
+
+def test_a_restart_may_repeat_one_epoch(whole_sweep, capsys):
+    key = key_of(whole_sweep, State.COMPLETE)
+    attempts = whole_sweep.folder / "trials" / key / "attempts.jsonl"
+    records.append_line(attempts, {"event": "open", "epoch": 1}, sync=False)
+    records.append_line(attempts, {"event": "epoch", "epoch": 2}, sync=False)
+    assert check(whole_sweep) == 0
+    assert "1 repeated epochs, 1 restarts" in capsys.readouterr().out
+
+
+def test_mlflow_is_rebuilt(whole_sweep, mlflow_db, capsys):
+    shutil.copy(mlflow_db, whole_sweep.home)  # as good as deleted, without seconds to make it
+    assert check(whole_sweep) == 1
+    assert "0 MLflow runs" in capsys.readouterr().out
+    assert check(whole_sweep, "--rebuild") == 0
+    assert check(whole_sweep) == 0
+    run = run_of(whole_sweep, key_of(whole_sweep, State.COMPLETE))
+    assert run.info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_deleted_database_is_made_again(whole_sweep):
+    (whole_sweep.home / "mlflow.db").unlink()
+    assert check(whole_sweep, "--rebuild") == 0
+
+
+def test_an_unknown_sweep(whole_sweep, capsys):
+    assert check(whole_sweep, "smal") == 2
+    told = capsys.readouterr().err
+    assert "no sweep 'smal'" in told
+    assert "did you mean 'small'?" in told
+
+
+def test_a_home_without_sweeps(tmp_path, capsys):
+    assert verify.main(["--home", str(tmp_path / "nowhere")]) == 2
+    assert "no sweep in" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_sweep_at_work(whole_sweep, hold_lock, capsys):
+    owner = hold_lock(whole_sweep.folder)
+    assert check(whole_sweep) == 3
+    assert f'"pid": {owner.pid}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["garbage", "missing"])
+def test_a_study_that_cannot_be_read(whole_sweep, capsys, damage):
+    for file in whole_sweep.folder.glob("study.db*"):
+        file.unlink()
+    if damage == "garbage":
+        (whole_sweep.folder / "study.db").write_bytes(b"no database" * 1000)
+    assert check(whole_sweep) == 6
+    assert "error: " in capsys.readouterr().err
+    assert (whole_sweep.folder / "study.db").exists() == (damage == "garbage"), "nothing is made"
+
+
+def test_a_plan_that_cannot_be_read(whole_sweep, capsys):
+    (whole_sweep.folder / "plan.json").write_text('{"sweep": ')
+    assert check(whole_sweep) == 6
+    assert "plan.json" in capsys.readouterr().err
