@@ -35,7 +35,7 @@ class Budget:
     max_gflops: float | None = None
 
 
-QUICK = Budget(trials=12, epochs=9, image_size=56, max_gflops=0.08)
+QUICK = Budget(trials=10, epochs=6, image_size=56, max_gflops=0.08)
 FULL = Budget(trials=100, epochs=200, image_size=224)
 
 

@@ -97,9 +97,8 @@ class SweepStudy:
     @property
     def unfinished(self) -> bool:
         """Whether trials are running or missing."""
-        trained = self.trained
-        running = any(record.state == State.RUNNING for record in trained)
-        return running or (len(trained) < self.trials and not self.gave_up)
+        running = any(record.state == State.RUNNING for record in self.trained)
+        return running or (len(self.trained) < self.trials and not self.gave_up)
 
     def enqueue(self, params: Mapping[str, Value], published: str) -> None:
         """Try `params` before anything is sampled, once in the life of the study."""
@@ -128,11 +127,10 @@ class SweepStudy:
 
     def _ask(self) -> Record:
         self._study.sampler = sampler(self._seed, len(self.records))
-        trial = (
-            optuna.trial.Trial(self._study, self._half_asked.pop(0))
-            if self._half_asked
-            else self._study.ask()
-        )
+        if self._half_asked:
+            trial = optuna.trial.Trial(self._study, self._half_asked.pop(0))
+        else:
+            trial = self._study.ask()
         drawn = {name: suggest(trial, name, domain) for name, domain in self.space.params.items()}
         params = {**self.space.fixed, **drawn}
         identity = config_hash(params)

@@ -8,7 +8,6 @@ process group, CUDA context or opened data set is made again between trials.
 The only module of `trainables` that imports Ray.
 """
 
-import asyncio
 import itertools
 import logging
 import threading
@@ -21,14 +20,17 @@ import ray
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.tune import Trainable
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables.config import TrialConfig
+from trainables.mailbox import Mailbox
+from trainables.shortage import out_of_memory
 from trainables.team import Team
 from trainables.trial import Line, Trial
 
-POLL_SECONDS = 5.0
 GROWTH_BYTES = 2 * 2**30  # resident memory that a worker may gain over its first trial
 LEAVE_SECONDS = 20.0
 logger = logging.getLogger(__name__)
@@ -38,60 +40,14 @@ class LaneError(RuntimeError):
     """The worker group is gone: the trial goes on in a new lane."""
 
 
-class Mailbox:
-    """An actor between a lane and its workers: commands one way, the leader's answers back."""
-
-    def __init__(self):
-        self._commands: list[dict[str, Any]] = []
-        self._answers: dict[int, Any] = {}
-        self._workers: list[Any] = []
-        self._news = asyncio.Condition()
-
-    async def post(self, command: dict[str, Any]) -> int:
-        """Append a command; returns its number."""
-        async with self._news:
-            self._commands.append(command)
-            self._news.notify_all()
-            return len(self._commands) - 1
-
-    async def command(self, number: int) -> dict[str, Any] | None:
-        """Command `number`, or None if it has not come within the poll time."""
-        if not await self._wait(lambda: len(self._commands) > number):
-            return None
-        return self._commands[number]
-
-    async def answer(self, number: int, content: Any) -> None:
-        async with self._news:
-            self._answers[number] = content
-            self._news.notify_all()
-
-    async def answered(self, number: int) -> tuple[bool, Any]:
-        """Whether command `number` was answered within the poll time, and how."""
-        if not await self._wait(lambda: number in self._answers):
-            return False, None
-        return True, self._answers.pop(number)
-
-    async def enlist(self, worker: Any) -> None:
-        self._workers.append(worker)
-
-    async def workers(self) -> list[Any]:
-        return self._workers
-
-    async def _wait(self, condition: Any) -> bool:
-        async with self._news:
-            try:
-                await asyncio.wait_for(self._news.wait_for(condition), POLL_SECONDS)
-            except TimeoutError:
-                return False
-            return True
-
-
 def _opened(command: dict[str, Any], team: Team) -> tuple[Trial | None, Line]:
     """The trial of an `open` command; or None and the line that ends it, if it cannot be built."""
     try:
         config = TrialConfig.from_flat(command["flat"])
         return Trial(config, Path(command["directory"]), team, command["known_epoch"]), {}
-    except (ValueError, torch.OutOfMemoryError) as error:
+    except (ValueError, RuntimeError, MemoryError) as error:
+        if not isinstance(error, ValueError) and not out_of_memory(error):
+            raise
         state = "failed" if isinstance(error, ValueError) else "infeasible"
         line = {"epoch": 1, "done": True, "state": state, "reason": str(error)}
         return None, line
@@ -141,6 +97,18 @@ def attend(settings: dict[str, Any]) -> None:
             ray.get(mailbox.answer.remote(number, answer))
 
 
+class _LeanTrainer(TorchTrainer):
+    """A TorchTrainer without two actors that a lane has no use for.
+
+    No data set is handed to Ray, and a crew ends its workers itself. (The cleaner would ask a
+    dashboard that an embedded Ray does not have.) Each actor is a process that imports for seconds.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        unused = DatasetsCallback, PlacementGroupCleanerCallback
+        return [c for c in super()._create_default_callbacks() if not isinstance(c, unused)]
+
+
 class Crew:
     """One `TorchTrainer.fit()` in a thread, whose workers obey this object."""
 
@@ -150,7 +118,7 @@ class Crew:
         placed = actor.options(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)
         self._mailbox: Any = placed.remote()
         resources = {"CPU": cpus_per_worker, "GPU": gpus_per_worker}
-        self._trainer = TorchTrainer(
+        self._trainer = _LeanTrainer(
             attend,
             train_loop_config={"mailbox": self._mailbox},
             scaling_config=ScalingConfig(

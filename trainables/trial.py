@@ -17,13 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from trainables import checkpoint, fields, models, records
 from trainables.config import TrialConfig
 from trainables.data import DataError, UnknownDatasetError, locate
 from trainables.learner import Learner
-from trainables.provenance import facts
+from trainables.provenance import about
+from trainables.shortage import out_of_memory
 from trainables.team import Team, launched
 
 Line = dict[str, Any]
@@ -102,18 +101,8 @@ class Trial:
             if reached or self._log.exists():  # a torn last line goes too
                 records.replace_lines(self._log, reached)
             records.replace_json(self.directory / "config.json", self.config.flat())
-            records.replace_json(self.directory / "provenance.json", self._provenance())
+            records.replace_json(self.directory / "provenance.json", about(self.learner))
         return reached
-
-    def _provenance(self) -> dict[str, Any]:
-        dataset = self.learner.dataset
-        return {
-            **facts(),
-            "data": {"name": dataset.name, "sha256": dataset.fingerprint},
-            "seed": self.config.task.seed,
-            "workers": {"count": self.team.size, "device": self.team.device.type},
-            "threads": torch.get_num_threads(),
-        }
 
     def _note_start(self, **event: Any) -> None:
         """So that it can be told afterwards what was done twice."""
@@ -136,7 +125,9 @@ class Trial:
         self._note_start(event="epoch", epoch=number)
         try:
             line = self._advance(number)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
             reason = f"out of memory in epoch {number}: {str(error).splitlines()[0]}"
             line = {"epoch": number, "done": True, "state": "infeasible", "reason": reason}
         if self.notes:

@@ -16,7 +16,8 @@ from trainables.efficiency.memory import (
     inference_peak_bytes,
     training_peak_bytes,
 )
-from trainables.efficiency.timing import Throughput, latency_s, out_of_memory, throughputs
+from trainables.efficiency.timing import Throughput, latency_s, throughputs
+from trainables.shortage import out_of_memory
 
 _LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
 _LATENCY_SHARE = 0.25  # of the time; the rest is the throughput's

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from trainables.efficiency.inputs import Inputs
+from trainables.shortage import out_of_memory
 
 _LEAST_REPEATS = 3
 _MOST_REPEATS = 1000
@@ -36,13 +37,6 @@ class Throughput(NamedTuple):
     p10_images_per_s: float
     p90_images_per_s: float
     repeats: int
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether PyTorch gave up for want of memory; on the CPU it has no class of its own."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 def latency_s(model: torch.nn.Module, inputs: Inputs, seconds: float) -> Quantiles:
