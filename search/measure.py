@@ -152,7 +152,7 @@ def measure_all(
             architecture(record.params),
             image_size=plan.image_size,
             num_classes=plan.num_classes,
-            seconds=1.5,
+            seconds=1.0,
         )
         ledger.add(record.params, answer)
     progress(len(todo), len(todo))

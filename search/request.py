@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,7 +162,8 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     budget = _budget(given)
     data = given.data or "digits"
     size = numbers["image_size"] or budget.image_size
-    sweep = given.name or f"{given.variant}-{Path(data).name}-{size}px"
+    of_data = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).resolve().name)
+    sweep = given.name or f"{given.variant}-{of_data}-{size}px"
     misnamed = name_mistakes(sweep)
     earlier, trouble = (None, []) if misnamed else _earlier(given.home / sweep, given)
     if earlier:

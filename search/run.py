@@ -55,8 +55,6 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
     address = cluster.address_of(request.address)
     measuring = measure.here() if request.measure and not address else None
     if sweep.study.unfinished:
-        if not address:
-            cluster.precheck(request.numbers)
         with cluster.connected(address):
             sweep.train()
             settled = sweep.settle()
@@ -67,6 +65,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         settled = sweep.settle()
     if sweep.study.unfinished:
         words = f"python -m search.run {plan.variant} --name {plan.sweep} --home {request.home}"
+        words += f" --address {request.address}" if request.address else ""
         sweep.say(f"interrupted; nothing that was finished is lost. To go on: {words} --resume")
         return 130
     if settled:
@@ -81,6 +80,8 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
 
 
 def _run(request: Request, console: Console) -> int:
+    if not cluster.address_of(request.address):
+        cluster.precheck(request.numbers)
     home.prepare(request.home)
     with lock.held(request.folder):
         dataset = _dataset(request, console)

@@ -54,6 +54,7 @@ def pruner(epochs: int) -> optuna.pruners.BasePruner:
 
 def create(name: str, directions: Mapping[str, str], storage: Any, epochs: int) -> optuna.Study:
     """The study `name`, new or as it was left. Raises ValueError if its directions differ."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a line a trial otherwise
     wanted: list[Any] = [f"{way}imize" for way in directions.values()]
     study = optuna.create_study(
         study_name=name,

@@ -16,7 +16,7 @@ from search.sampling import OUTCOMES, sampler, suggest
 from spaces.space import Space, Value
 
 Constraints = Mapping[str, tuple[Callable[[dict[str, Value]], float], float]]
-REJECTIONS = 1000  # suggestions in a row that may be infeasible or known before a search gives up
+REJECTIONS = 300  # suggestions in a row that may be infeasible or known before a search gives up
 
 
 class SweepStudy:

@@ -40,7 +40,6 @@ class Sweep:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _study(self) -> SweepStudy:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         request, plan, file = self.request, self.plan, home.StudyFile(self.request.folder)
         if request.database:
             storage = optuna.storages.RDBStorage(request.database)

@@ -44,9 +44,16 @@ def chatter_to(log: Path) -> Iterator[TextIO]:
                 os.close(source)
 
 
+def _unseen(done: int, total: int) -> None:
+    """Progress where there is no terminal to show it."""
+
+
 @contextmanager
 def progress_bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar as a function of (done, total)."""
+    if not console.is_terminal:
+        yield _unseen
+        return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=None)

@@ -12,6 +12,7 @@ import os
 import statistics
 import tempfile
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def gaps_seconds(trials: Path) -> list[float]:
         ended = records.read_lines(folder / "metrics.jsonl")[-1]["ended_unix_s"]
         spans.append((datetime.fromisoformat(begun).timestamp(), ended))
     spans.sort()
-    return [begun - ended for (_, ended), (begun, _) in zip(spans, spans[1:], strict=False)]
+    return [begun - ended for (_, ended), (begun, _) in pairwise(spans)]
 
 
 def make_plan(home: Path, trials: int) -> Plan:

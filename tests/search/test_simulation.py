@@ -53,7 +53,7 @@ def test_the_budget_is_spent_and_not_exceeded(budget):
 def test_bad_trials_are_stopped_early():
     lengths = [len(rows) for rows in by_trial(run()).values()]
     assert 9 in lengths
-    assert 1 in lengths
+    assert lengths.count(1) > 4, "more than the budget's end cuts off"
 
 
 @pytest.mark.parametrize("workers", [1, 3])
