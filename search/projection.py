@@ -81,6 +81,7 @@ class Projection:
         self._remote = uri.startswith("http")
         self._experiment = self._experiment_id()
         self._run_ids: dict[str, str] = {}
+        self._described: set[str] = set()
         self._written: dict[str, int] = {}
         self._settled: set[tuple[str, str]] = set()
         for run in runs_of(self._client, self._experiment, plan.sweep):
@@ -99,8 +100,8 @@ class Projection:
         location = None if self._remote else f"{self._artifacts}/{self._plan.variant}"
         return self._client.create_experiment(self._plan.variant, artifact_location=location)
 
-    def _run(self, tag: str, value: str, tags: dict[str, str], start: int | None = None) -> str:
-        """The id of the run whose `tag` is `value`, made if there is none."""
+    def _run(self, tag: str, value: str, tags: dict[str, str | None]) -> str:
+        """The id of the run whose `tag` is `value`, made if there is none; empty tags stay out."""
         if value not in self._run_ids:
             sweep, kind = self._plan.sweep, tags["kind"]
             query = f"tags.sweep = '{sweep}' and tags.{tag} = '{value}' and tags.kind = '{kind}'"
@@ -108,31 +109,32 @@ class Projection:
             if found:
                 self._run_ids[value] = found[0].info.run_id
             else:
-                name = tags.pop("mlflow.runName")
+                known = {name: text for name, text in tags.items() if text}
                 made = self._client.create_run(
-                    self._experiment, start, {**tags, tag: value}, run_name=name
+                    self._experiment, tags={**known, tag: value}, run_name=value
                 )
                 self._run_ids[value] = made.info.run_id
         return self._run_ids[value]
 
-    def sweep(self, status: str = "RUNNING") -> str:
-        """The parent run, with the plan and the sweep's provenance."""
+    def _parent(self) -> str:
         plan = self._plan
         tags = {
             "kind": "sweep",
-            "mlflow.runName": plan.sweep,
             "variant": plan.variant,
             "data": plan.data_name,
             "image_size": str(plan.image_size),
             "data_sha256": plan.data_sha256,
-            "git_sha": str(self._provenance.get("git_sha")),
-            "command": str(self._provenance.get("command")),
+            "git_sha": self._provenance.get("git_sha"),
+            "command": self._provenance.get("command"),
             "provenance": json.dumps(self._provenance),
         }
-        run_id = self._run("sweep", plan.sweep, tags)
-        self._client.set_tag(run_id, "plan", plan.to_json())
+        return self._run("sweep", plan.sweep, tags)
+
+    def sweep(self, status: str = "RUNNING") -> None:
+        """The parent run, with the plan and the sweep's provenance."""
+        run_id = self._parent()
+        self._client.set_tag(run_id, "plan", self._plan.to_json())
         self._client.update_run(run_id, status=status)
-        return run_id
 
     def trial(self, record: Record) -> None:
         """One child run: parameters, the curve so far, final scalars, state and artifacts."""
@@ -159,25 +161,24 @@ class Projection:
         self._settled.add((record.key, status))
 
     def _trial_run(self, record: Record) -> str:
-        if record.key in self._run_ids:
+        if record.key in self._described:
             return self._run_ids[record.key]
         from mlflow.entities import Param
 
         tags = {
             "kind": "trial",
-            "mlflow.runName": record.key,
-            "mlflow.parentRunId": self.sweep(),
+            "mlflow.parentRunId": self._parent(),
             "sweep": self._plan.sweep,
             "config_hash": config_hash(record.params),
-            "git_sha": str(self._provenance.get("git_sha")),
+            "git_sha": self._provenance.get("git_sha"),
             "data_sha256": self._plan.data_sha256,
+            "published": record.published,
         }
-        if record.published:
-            tags["published"] = record.published
         run_id = self._run("trial_key", record.key, tags)
         flat = {**self._plan.flat(record.params), "data": self._plan.data_name}
         params = [Param(name, str(value)) for name, value in flat.items()]
-        self._client.log_batch(run_id, params=params)
+        self._client.log_batch(run_id, params=params)  # the same again changes nothing
+        self._described.add(record.key)
         return run_id
 
     def _curve(self, run_id: str, lines: list[dict[str, Any]]) -> None:

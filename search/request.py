@@ -31,7 +31,7 @@ _NUMBERS = {
     "gpus_per_worker": (float, 0, "GPUs of a worker (1 where there are GPUs)"),
     "wait_for_resources": (float, 0, "seconds to wait for nodes that a lane needs (0)"),
 }
-_KEPT = ("trials", "epochs", "image_size", "max_gflops", "patience", "seed", "published")
+DEFAULT_DATA = "digits"
 
 
 class BadRequestError(ValueError):
@@ -155,20 +155,44 @@ def _earlier(folder: Path, given: argparse.Namespace) -> tuple[Plan | None, list
     ]
 
 
+def _sweep_name(given: argparse.Namespace, size: int) -> str:
+    of_data = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(given.data or DEFAULT_DATA).resolve().name)
+    return given.name or f"{given.variant}-{of_data}-{size}px"
+
+
+def _data(given: argparse.Namespace, earlier: Plan | None) -> str:
+    if given.data or earlier is None:
+        return given.data or DEFAULT_DATA
+    return DEFAULT_DATA if earlier.data_name == DEFAULT_DATA else earlier.data
+
+
+def _settings(
+    given: argparse.Namespace, earlier: Plan | None
+) -> tuple[dict[str, Value], list[str]]:
+    kept = dict(earlier.settings) if earlier and given.resume else {}
+    try:
+        return fields.assignments(given.settings) or kept, []
+    except ValueError as error:
+        return {}, [f"--set: {error}"]
+
+
+def _variant_mistakes(variant: str, settings: dict[str, Value], size: int) -> list[str]:
+    known = spaces.names()
+    if variant in known:
+        return setting_mistakes(variant, settings, size)
+    hint = nearest(variant.lower(), known)
+    return [f"unknown variant {variant!r}{hint} (variants: {', '.join(known)})"]
+
+
 def parse(arguments: Sequence[str] | None = None) -> Request:
     """The request of a command line. Raises BadRequestError or DataError with all mistakes."""
     given = parser().parse_args(arguments)
     numbers, wrong = _numbers(given)
     budget = _budget(given)
-    data = given.data or "digits"
-    size = numbers["image_size"] or budget.image_size
-    of_data = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).resolve().name)
-    sweep = given.name or f"{given.variant}-{of_data}-{size}px"
+    sweep = _sweep_name(given, numbers["image_size"] or budget.image_size)
     misnamed = name_mistakes(sweep)
     earlier, trouble = (None, []) if misnamed else _earlier(given.home / sweep, given)
-    if earlier:
-        size = numbers["image_size"] or earlier.image_size
-        data = given.data or ("digits" if earlier.data_name == "digits" else earlier.data)
+    data = _data(given, earlier)
     bad_data: DataError | None = None
     try:
         check(data, given.home / "data")
@@ -176,19 +200,9 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         wrong += error.problems
     except DataError as error:
         bad_data = error
-    try:
-        kept = dict(earlier.settings) if earlier and given.resume else {}
-        settings = fields.assignments(given.settings) or kept
-    except ValueError as error:
-        settings = {}
-        wrong += [f"--set: {error}"]
-    if given.variant in spaces.names():
-        wrong += setting_mistakes(given.variant, settings, size)
-    else:
-        known = spaces.names()
-        hint = nearest(given.variant.lower(), known)
-        wrong.append(f"unknown variant {given.variant!r}{hint} (variants: {', '.join(known)})")
-    wrong += misnamed + trouble
+    settings, unread = _settings(given, earlier)
+    size = numbers["image_size"] or (earlier or budget).image_size
+    wrong += unread + _variant_mistakes(given.variant, settings, size) + misnamed + trouble
     if wrong:
         raise BadRequestError(wrong + (bad_data.problems if bad_data else []))
     if bad_data:
@@ -199,7 +213,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         home=given.home,
         data=data,
         budget=budget,
-        numbers={**numbers},
+        numbers=numbers,
         settings=settings,
         earlier=earlier,
         address=given.address,
