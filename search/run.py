@@ -110,6 +110,7 @@ def _terminate(signum: int, frame: Any) -> None:  # noqa: ARG001
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     signal.signal(signal.SIGTERM, _terminate)
     console = Console()
     start = time.monotonic()

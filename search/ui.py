@@ -78,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if port != given.port:
         sys.stdout.write(f"port {given.port} is taken\n")
     log = given.home / "ui.log"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the server would outlive us
+    for ending in (signal.SIGINT, signal.SIGTERM):  # or the server would outlive us
+        signal.signal(ending, signal.default_int_handler)
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with log.open("a") as sink:
         server = subprocess.Popen(
