@@ -75,6 +75,8 @@ class StudyFile:
         if not untrained and (not self._copy.exists() or _damage(self._copy) is not None):
             raise StorageError(f"the study {self.path} is damaged ({damage}) and has no good copy")
         self.path.rename(aside)
+        for log in self.path.parent.glob(f"{self.path.name}-*"):  # SQLite would replay it
+            log.rename(f"{aside}{log.name.removeprefix(self.path.name)}")
         if untrained:
             return f"the study was damaged ({damage}) before its first trial; it begins again"
         shutil.copy2(self._copy, self.path)

@@ -141,3 +141,15 @@ def test_a_killed_maker_of_a_study_leaves_no_half_of_it(tmp_path, monkeypatch):
             home.StudyFile(tmp_path).storage()
     assert not (tmp_path / "study.db").exists()
     assert known_trials(studied(tmp_path)) == 3
+
+
+def test_the_log_of_a_damaged_study_is_not_replayed_onto_the_good_copy(tmp_path):
+    """A killed driver leaves a write-ahead log, which belongs to the damaged file."""
+    file = studied(tmp_path)
+    file.keep()
+    file.path.write_bytes(b"x" * 4096)
+    log = tmp_path / "study.db-wal"
+    log.write_bytes(b"a log of the damaged file")
+    assert "using the previous good one" in home.StudyFile(tmp_path).heal()
+    assert not log.exists()
+    assert known_trials(file) == 3
