@@ -42,7 +42,7 @@ def architecture(params: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def counter(plan: Plan) -> Callable[[dict[str, Value]], float]:
-    """GFLOPs of a configuration of `plan`, without computing anything: on the meta device."""
+    """GFLOPs of a configuration of `plan`: counted, not measured; each architecture once."""
     import torch
 
     from trainables import models
@@ -192,7 +192,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is not measured yet of a sweep's trials; the exit code is 0, 2, 3 or 6."""
     parser = reading.parser("search.measure", main.__doc__)
     given = parser.parse_args(arguments)
-
     way, uri = here(), default_uri(given.home)
 
     def measured(plan: Plan, study: SweepStudy) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from search import home, lock
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
+from search.terminal import complain
 from spaces.space import nearest
 
 
@@ -65,20 +65,14 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
     if not known and not wrong:
         wrong = [f"no sweep in {given.home}; python -m search.run makes one"]
     if wrong:
-        return _complain("\n".join(wrong), 2)
+        return complain(wrong, 2)
     codes = []
     try:
         for sweep in given.sweeps or known:
             with lock.held(given.home / sweep):
                 codes.append(act(*reopened(given.home, sweep, given.database)))
     except lock.SweepLockedError as error:
-        return _complain(str(error), 3)
+        return complain([str(error)], 3)
     except (home.StorageError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        return _complain(str(error), 6)
+        return complain(str(error).splitlines(), 6)
     return max(codes)
-
-
-def _complain(text: str, code: int) -> int:
-    for line in text.splitlines():
-        sys.stderr.write(f"error: {line}\n")
-    return code

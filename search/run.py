@@ -20,7 +20,7 @@ from search import cluster, home, lock
 from search.plan import Plan
 from search.record import State
 from search.request import BadRequestError, Request, parse
-from search.terminal import chatter_to, duration, progress_bar
+from search.terminal import chatter_to, complain, duration, progress_bar
 from trainables.data import SPLITS, DataError, Dataset, UnknownDatasetError, decoded, locate
 
 
@@ -97,12 +97,6 @@ def _run(request: Request, console: Console) -> int:
             return _search(request, plan, Console(file=stream))
 
 
-def _complain(lines: Sequence[str], code: int) -> int:
-    for line in lines:
-        sys.stderr.write(f"error: {line}\n")
-    return code
-
-
 def _terminate(signum: int, frame: Any) -> None:  # noqa: ARG001
     """A polite kill ends like Ctrl-C: Tune stops its trials and the sweep can be resumed."""
     os.kill(os.getpid(), signal.SIGINT)
@@ -118,19 +112,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(parse(arguments), console)
         console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
     except BadRequestError as error:
-        return _complain(error.mistakes, 2)
+        return complain(error.mistakes, 2)
     except lock.SweepLockedError as error:
-        return _complain([str(error)], 3)
+        return complain([str(error)], 3)
     except UnknownDatasetError as error:
-        return _complain(error.problems, 2)
+        return complain(error.problems, 2)
     except DataError as error:
-        return _complain(error.problems, 4)
+        return complain(error.problems, 4)
     except cluster.ResourceError as error:
-        return _complain([str(error)], 5)
+        return complain([str(error)], 5)
     except (home.StorageError, OSError) as error:
-        return _complain([str(error)], 6)
+        return complain([str(error)], 6)
     except KeyboardInterrupt:
-        return _complain(["interrupted; the same command with --resume goes on"], 130)
+        return complain(["interrupted; the same command with --resume goes on"], 130)
     return code
 
 

@@ -42,6 +42,7 @@ class SweepStudy:
         self.listeners: list[Callable[[Record], None]] = []
         self._study, self._directions = study, dict(directions)
         self._image_size, self._seed = image_size, seed
+        self._better = max if next(iter(self._directions.values())) == "max" else min
         self._constraints = constraints or {}
         self._live: dict[str, optuna.Trial] = {}
         self.records: dict[str, Record] = {}
@@ -86,8 +87,7 @@ class SweepStudy:
         if frozen.values:
             return frozen.values[0]
         values = [v for v in frozen.intermediate_values.values() if math.isfinite(v)]
-        best = max if next(iter(self._directions.values())) == "max" else min
-        return best(values) if values else None
+        return self._better(values) if values else None
 
     @property
     def trained(self) -> list[Record]:
@@ -195,10 +195,9 @@ class SweepStudy:
         if epoch > record.epoch:
             record.epoch, record.metrics = epoch, dict(metrics)
             if single:
-                name, direction = next(iter(self._directions.items()))
-                value = metrics[name]
-                better = max if direction == "max" else min
-                record.value = value if record.value is None else better(record.value, value)
+                value = metrics[next(iter(self._directions))]
+                best = value if record.value is None else self._better(record.value, value)
+                record.value = best
                 self._live[key].report(value, epoch)
             self._announce(record)
         return single and epoch == record.epoch and self._condemned(self._live[key])

@@ -29,7 +29,7 @@ from trainables.config import TrialConfig
 from trainables.mailbox import Mailbox
 from trainables.shortage import out_of_memory
 from trainables.team import Team
-from trainables.trial import Line, Trial
+from trainables.trial import Line, Trial, ended
 
 GROWTH_BYTES = 2 * 2**30  # resident memory that a worker may gain over its first trial
 LEAVE_SECONDS = 20.0
@@ -45,12 +45,12 @@ def _opened(command: dict[str, Any], team: Team) -> tuple[Trial | None, Line]:
     try:
         config = TrialConfig.from_flat(command["flat"])
         return Trial(config, Path(command["directory"]), team, command["known_epoch"]), {}
-    except (ValueError, RuntimeError, MemoryError) as error:
-        if not isinstance(error, ValueError) and not out_of_memory(error):
+    except ValueError as error:
+        return None, ended(1, "failed", str(error))
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
             raise
-        state = "failed" if isinstance(error, ValueError) else "infeasible"
-        line = {"epoch": 1, "done": True, "state": state, "reason": str(error)}
-        return None, line
+        return None, ended(1, "infeasible", str(error))
 
 
 def _epoch(trial: Trial, team: Team) -> Line:
@@ -65,8 +65,7 @@ def _epoch(trial: Trial, team: Team) -> Line:
         if team.size > 1 or isinstance(error, torch.AcceleratorError):
             raise
         logger.exception("trial %s failed", trial.directory.name)
-        reason = f"{type(error).__name__}: {error}"
-        return {"epoch": trial.epochs_done + 1, "done": True, "state": "failed", "reason": reason}
+        return ended(trial.epochs_done + 1, "failed", f"{type(error).__name__}: {error}")
 
 
 def attend(settings: dict[str, Any]) -> None:

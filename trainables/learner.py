@@ -20,6 +20,7 @@ from trainables.scoring import Score
 from trainables.team import Team
 
 EVALUATION_BATCH = 256
+_STATEFUL = ("model", "optimizer", "schedule")
 _WEIGHTS, _ORDER, _AUGMENT, _DROPOUT = range(4)  # purposes of random numbers
 
 
@@ -72,11 +73,10 @@ class Learner:
         return self.dataset.rows("train")
 
     def state(self) -> dict:
-        parts = ("model", "optimizer", "schedule")
-        return {part: getattr(self, part).state_dict() for part in parts}
+        return {part: getattr(self, part).state_dict() for part in _STATEFUL}
 
     def load(self, state: dict) -> None:
-        for part in ("model", "optimizer", "schedule"):
+        for part in _STATEFUL:
             getattr(self, part).load_state_dict(state[part])
 
     def train(self, epoch: int) -> Score:

@@ -28,6 +28,11 @@ from trainables.team import Team, launched
 Line = dict[str, Any]
 
 
+def ended(epoch: int, state: str, reason: str) -> Line:
+    """The last line of a trial that does not come to its end."""
+    return {"epoch": epoch, "done": True, "state": state, "reason": reason}
+
+
 class Trial:
     """A configuration in training, one worker's part of it.
 
@@ -129,7 +134,7 @@ class Trial:
             if not out_of_memory(error):
                 raise
             reason = f"out of memory in epoch {number}: {str(error).splitlines()[0]}"
-            line = {"epoch": number, "done": True, "state": "infeasible", "reason": reason}
+            line = ended(number, "infeasible", reason)
         if self.notes:
             line["notes"], self.notes = self.notes, []
         line["ended_unix_s"] = time.time()
@@ -162,7 +167,7 @@ class Trial:
         for name, value in line.items():
             if not math.isfinite(value):
                 reason = f"{name} is {value} in epoch {number} at lr {lr:g}"
-                return {"epoch": number, "done": True, "state": "failed", "reason": reason}
+                return ended(number, "failed", reason)
         if line["valid_top1"] > self.best["valid_top1"]:
             weights = {key: value.clone() for key, value in self.learner.state()["model"].items()}
             self.best = {"epoch": number, "valid_top1": line["valid_top1"], "model": weights}
