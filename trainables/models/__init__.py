@@ -1,12 +1,14 @@
-"""Every model by its file name: the shell `vit`, and each mixer of `attention/` put into it.
+"""Every model by its file name: the shell `vit`, variants put into it, and whole models.
 
-`build` takes a flat configuration as a space draws it: the model's keys are used, the recipe's are
-left to the trial, any other key is refused.
+`attention/` holds token mixers, `feedforward/` feed-forward networks, `whole/` models that are no
+plain shell. `build` takes a flat configuration as a space draws it: the model's keys are used, the
+recipe's are left to the trial, any other key is refused.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -15,30 +17,44 @@ import torch
 from spaces.published import GalaxyRun, galaxy_runs
 from spaces.space import nearest
 from trainables import fields
-from trainables.models import attention, vit
+from trainables.models import attention, feedforward, vit, whole
+from trainables.models.attention import softmax
 from trainables.recipe import Recipe
 
-BASELINE = {"vit": "softmax"}  # the shell itself, by its usual name
+BASELINE = "vit"  # the shell with softmax attention, by its usual name
+
+
+def _files(package: ModuleType) -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(package.__path__)}
 
 
 def names() -> list[str]:
-    """The models that `build` knows: the files of `attention/`, softmax under the name `vit`."""
-    mixers = {m.name for m in pkgutil.iter_modules(attention.__path__)}
-    return sorted(mixers - set(BASELINE.values()) | set(BASELINE))
+    """The models that `build` knows: the files of the three folders, softmax as `vit`."""
+    found = set().union(*map(_files, (attention, feedforward, whole)))
+    return sorted(found - {"softmax"} | {BASELINE})
 
 
-def _mixer(name: str) -> ModuleType:
+def _module(name: str) -> ModuleType:
+    """The file that holds what is special about model `name`."""
     known = names()
     if name not in known:
         raise ValueError(
             f"unknown model {name!r}{nearest(name, known)} (models: {', '.join(known)})"
         )
-    return importlib.import_module(f"{attention.__name__}.{BASELINE.get(name, name)}")
+    if name == BASELINE:
+        return softmax
+    package = next(p for p in (attention, feedforward, whole) if name in _files(p))
+    return importlib.import_module(f"{package.__name__}.{name}")
 
 
 def kinds(name: str) -> tuple[type, ...]:
     """The dataclasses whose fields are model `name`'s hyperparameters."""
-    return vit.Config, _mixer(name).Config
+    module = _module(name)
+    if hasattr(module, "Attention"):
+        return vit.Config, module.Config
+    if hasattr(module, "FeedForward"):
+        return vit.Config, softmax.Config, module.Config
+    return (module.Config,)
 
 
 def keys(name: str) -> list[str]:
@@ -46,14 +62,21 @@ def keys(name: str) -> list[str]:
     return [key for kind in kinds(name) for key in fields.names(kind)]
 
 
-def _configs(name: str, params: Mapping[str, Any], image_size: int) -> tuple[vit.Config, Any]:
+def _configs(name: str, params: Mapping[str, Any], image_size: int) -> list[Any]:
+    """The model's dataclasses filled with `params` over the defaults of its file."""
     given = {key: value for key, value in params.items() if key not in fields.names(Recipe)}
+    filled = {**getattr(_module(name), "SHELL", {}), **given}
     wrong = fields.mistakes(kinds(name), given, f"model {name!r}")
     if not wrong:
-        shell, own = (kind(**fields.pick(kind, given)) for kind in kinds(name))
-        wrong = shell.mistakes(image_size)
+        configs = [kind(**fields.pick(kind, filled)) for kind in kinds(name)]
+        wrong = [
+            mistake
+            for config in configs
+            if hasattr(config, "mistakes")
+            for mistake in config.mistakes(image_size)
+        ]
         if not wrong:
-            return shell, own
+            return configs
     raise ValueError("; ".join(wrong))
 
 
@@ -70,15 +93,23 @@ def build(
     Raises ValueError with all mistakes of `params` at once: unknown or missing keys, wrong types,
     sizes that do not fit the image.
     """
-    shell, own = _configs(name, params, image_size)
-    mixer = _mixer(name).Attention
-    return vit.VisionTransformer(
-        shell,
-        lambda geometry: mixer(geometry, own),
-        image_size=image_size,
-        num_classes=num_classes,
-        in_chans=in_chans,
-    )
+    module, configs = _module(name), _configs(name, params, image_size)
+    sizes: dict[str, Any] = {
+        "image_size": image_size,
+        "num_classes": num_classes,
+        "in_chans": in_chans,
+    }
+    if hasattr(module, "Model"):
+        return module.Model(*configs, **sizes)
+    shell, *own = configs
+    parts: dict[str, Any] = {"mixer": partial(softmax.Attention, config=own[0])}
+    if hasattr(module, "Attention"):
+        parts["mixer"] = partial(module.Attention, config=own[0])
+    if hasattr(module, "FeedForward"):
+        parts["feed"] = partial(module.FeedForward, config=own[1])
+    if hasattr(module, "Norm"):
+        parts["norm"] = partial(module.Norm, config=own[0])
+    return vit.VisionTransformer(shell, **parts, **sizes)
 
 
 def _of_galaxy(run: GalaxyRun) -> dict[str, Any]:
@@ -98,8 +129,8 @@ def published(name: str) -> dict[str, Mapping[str, Any]]:
     """The papers' rows of model `name` as `params` for `build` at 224 px.
 
     The key is the `run_id` of `galaxy_runs.csv` (`"010522B"`), or the model as Table 6 of the
-    supplement prints it (`"Linformer-S/16"`).
+    supplement prints it (`"Linformer-S/16"`), for rows cut off there as Table 3 does.
     """
-    module = vit if name in BASELINE else _mixer(name)
+    module = vit if name == BASELINE else _module(name)
     rows = {run.run_id: _of_galaxy(run) for run in galaxy_runs() if run.model == name}
     return {**rows, **getattr(module, "PUBLISHED", {})}

@@ -1,6 +1,7 @@
 """What a module is told about its surroundings, so that it never has to guess."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,3 +20,35 @@ class Geometry:
     def tokens(self) -> int:
         """N, the class tokens included."""
         return self.prefix + self.grid[0] * self.grid[1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patches:
+    """How an image is cut: exactly one of `grid` (tokens a side) and `patch` (pixels) is given."""
+
+    grid: int | None = None
+    patch: int | None = None
+
+    def patch_size(self, image_size: int) -> int:
+        """Pixels a side of a patch; raises ValueError if the image cannot be cut so."""
+        if (self.grid is None) == (self.patch is None):
+            raise ValueError("exactly one of grid (tokens a side) and patch (pixels) must be given")
+        name, side = ("grid", self.grid) if self.patch is None else ("patch", self.patch)
+        if not side or side < 1 or image_size % side:
+            fits = [d for d in range(1, image_size + 1) if image_size % d == 0]
+            raise ValueError(
+                f"{name}={side} must divide the image's {image_size} px "
+                f"(allowed: {', '.join(map(str, fits))})"
+            )
+        return image_size // side if self.patch is None else side
+
+    def patch_mistakes(self, image_size: int) -> list[str]:
+        try:
+            self.patch_size(image_size)
+        except ValueError as error:
+            return [str(error)]
+        return []
+
+    def with_patch_of(self, image_size: int) -> Self:
+        """The same with the patch in pixels, as it is at `image_size`."""
+        return replace(self, grid=None, patch=self.patch_size(image_size))

@@ -1,130 +1,111 @@
-"""The plain vision transformer shell (Dosovitskiy et al. 2021), into which attentions are put.
+"""The plain vision transformer shell (Dosovitskiy et al. 2021), into which the variants are put.
 
-B batch, N tokens, H heads, D width. Everything that is not the token mixer is written here once.
+B batch, N tokens, D width. Everything that is not the idea of a variant is written here and in
+`block` once: patches, positions, class token, residual blocks, head.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
 
-from trainables.models.geometry import Geometry
+from trainables.models.block import BLOCKS, MLP, Branch, NormMaker, layer_norm
+from trainables.models.class_attention import ClassBlock
+from trainables.models.geometry import Geometry, Patches
+from trainables.models.resize import over_grid
 
-_WTTF = {
-    "patch": 16,
-    "depth": 12,
-    "qkv_bias": True,
-    "layer_scale": 1e-4,
-    "class_position": False,
-    "norm_eps": 1e-6,
+# the shell of the supplement's models (WTTF, model rows "-Ti/16", "-S/16", "-B/16")
+PLAIN: Mapping[str, Any] = MappingProxyType(
+    {"patch": 16, "depth": 12, "class_position": False, "norm_eps": 1e-6}
+)
+TINY: Mapping[str, Any] = MappingProxyType({**PLAIN, "dim": 192, "heads": 3})
+SMALL: Mapping[str, Any] = MappingProxyType({**PLAIN, "dim": 384, "heads": 6})
+_VIT = {"qkv_bias": True, "layer_scale": 1e-4}
+PUBLISHED = {
+    "ViT-T/16": {**TINY, **_VIT},
+    "ViT-S/16": {**SMALL, **_VIT},
+    "ViT-B/16": {**PLAIN, **_VIT, "dim": 768, "heads": 12},
 }
+POOLS = ("class", "mean")
 # far beyond any published model: what is larger is a slip, and would take minutes to refuse
 _LARGEST = {"depth": 1000, "dim": 65_536, "heads": 4096, "mlp_dim": 262_144}
-PUBLISHED = {
-    "ViT-Ti/16": _WTTF | {"dim": 192, "heads": 3},
-    "ViT-S/16": _WTTF | {"dim": 384, "heads": 6},
-    "ViT-B/16": _WTTF | {"dim": 768, "heads": 12},
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+class Config(Patches):
     """The shell's hyperparameters.
 
-    Exactly one of `grid` (tokens a side) and `patch` (pixels) is given. `mlp_dim` None means
-    4 `dim`. `layer_scale` is the initial value of LayerScale, None leaves it out.
-    `class_position` gives the class token a position of its own. `fine_tune` False freezes all
-    but the head.
+    `mlp_dim` None means
+    4 `dim`. `drop_path` is the rate of the last block, from 0 at the first it rises linearly.
+    `layer_scale` is the initial value of LayerScale, None leaves it out. `class_position` gives
+    the class token a position of its own; `class_depth` adds layers of class attention and keeps
+    that token out of the blocks before them. `pool`: the head reads the `class` token or the
+    `mean` of the patches. `block`: `pre_norm`, `post_norm` or `one_residual`. `fine_tune` False
+    freezes all but the head.
     """
 
     depth: int
     dim: int
     heads: int
-    grid: int | None = None
-    patch: int | None = None
     mlp_dim: int | None = None
     dropout: float = 0.0
     emb_dropout: float = 0.0
+    drop_path: float = 0.0
     layer_scale: float | None = None
+    class_token: bool = True
     class_position: bool = True
+    class_depth: int = 0
+    pool: str = "class"
+    block: str = "pre_norm"
     norm_eps: float = 1e-5
     fine_tune: bool = True
 
-    def patch_size(self, image_size: int) -> int:
-        """Pixels a side of a patch; raises ValueError if the image cannot be cut so."""
-        if (self.grid is None) == (self.patch is None):
-            raise ValueError("exactly one of grid (tokens a side) and patch (pixels) must be given")
-        name, side = ("grid", self.grid) if self.patch is None else ("patch", self.patch)
-        if not side or side < 1 or image_size % side:
-            fits = [d for d in range(1, image_size + 1) if image_size % d == 0]
-            raise ValueError(
-                f"{name}={side} must divide the image's {image_size} px "
-                f"(allowed: {', '.join(map(str, fits))})"
-            )
-        return image_size // side if self.patch is None else side
-
     def mistakes(self, image_size: int) -> list[str]:
-        wrong = []
-        try:
-            self.patch_size(image_size)
-        except ValueError as error:
-            wrong.append(str(error))
+        wrong = self.patch_mistakes(image_size)
         for name, most in _LARGEST.items():
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:
                 wrong.append(f"{name} must lie between 1 and {most}, given {value}")
-        for name in ("dropout", "emb_dropout"):
+        for name in ("dropout", "emb_dropout", "drop_path"):
             if not 0 <= getattr(self, name) < 1:
                 wrong.append(f"{name} must lie in [0, 1), given {getattr(self, name)}")
+        for name, allowed in (("pool", POOLS), ("block", tuple(BLOCKS))):
+            if getattr(self, name) not in allowed:
+                wrong.append(
+                    f"{name} must be one of {', '.join(allowed)}, given {getattr(self, name)!r}"
+                )
+        if not 0 <= self.class_depth <= _LARGEST["depth"]:
+            wrong.append(f"class_depth must lie between 0 and 1000, given {self.class_depth}")
+        if not self.class_token and self.pool == "class":
+            wrong.append("without a class token (class_token=False) pool must be 'mean'")
+        if self.class_depth and self.pool != "class":
+            wrong.append("class attention (class_depth above 0) needs pool='class'")
         return wrong
 
-
-class LayerScale(nn.Module):
-    """A learned factor for every channel of a branch (Touvron et al. 2021, CaiT, equation 4)."""
-
-    def __init__(self, width: int, init: float):
-        super().__init__()
-        self.gamma = nn.Parameter(torch.full((width,), init))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.gamma
-
-
-class Block(nn.Module):
-    """Pre-norm residual block: x + mixer(LN(x)), then x + MLP(LN(x))."""
-
-    def __init__(self, mixer: nn.Module, config: Config):
-        super().__init__()
-        D, hidden = config.dim, config.mlp_dim or 4 * config.dim
-        drop = config.dropout
-        mlp = nn.Sequential(nn.Linear(D, hidden), nn.GELU(), nn.Dropout(drop), nn.Linear(hidden, D))
-        self.mix = self._branch(mixer, config)
-        self.feed = self._branch(mlp, config)
-
-    @staticmethod
-    def _branch(body: nn.Module, config: Config) -> nn.Module:
-        parts = [nn.LayerNorm(config.dim, eps=config.norm_eps), body, nn.Dropout(config.dropout)]
-        if config.layer_scale is not None:
-            parts.append(LayerScale(config.dim, config.layer_scale))
-        return nn.Sequential(*parts)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.mix(x)
-        return x + self.feed(x)
+    def geometry(self, image_size: int) -> Geometry:
+        """The tokens that a mixer meets."""
+        side = image_size // self.patch_size(image_size)
+        prefix = int(self.class_token and not self.class_depth)
+        return Geometry(width=self.dim, heads=self.heads, grid=(side, side), prefix=prefix)
 
 
 class VisionTransformer(nn.Module):
-    """Images (B, C, H, W) to logits (B, classes), read off the class token.
+    """Images (B, C, H, W) to logits (B, classes).
 
-    `mixer(geometry)` makes the token mixer of one block, a module from (B, N, D) to (B, N, D).
+    `mixer(geometry)` makes the token mixer of one block, `feed(width, hidden, dropout)` its
+    feed-forward network, both modules from (B, N, D) to (B, N, D); `norm(width, eps)` its norms.
     """
 
     def __init__(
         self,
         config: Config,
         mixer: Callable[[Geometry], nn.Module],
+        feed: Callable[[int, int, float], nn.Module] = MLP,
+        norm: NormMaker = layer_norm,
         *,
         image_size: int,
         num_classes: int,
@@ -132,32 +113,75 @@ class VisionTransformer(nn.Module):
     ):
         super().__init__()
         D, patch = config.dim, config.patch_size(image_size)
-        side = image_size // patch
-        geometry = Geometry(width=D, heads=config.heads, grid=(side, side))
-        self.class_position = config.class_position
-        self.image_size = image_size
+        hidden = config.mlp_dim or 4 * D
+        self._again = {"mixer": mixer, "feed": feed, "norm": norm}
+        self._again |= {"num_classes": num_classes, "in_chans": in_chans}
+        self.config, self.image_size = config, image_size
+        self.geometry = config.geometry(image_size)
         self.embed = nn.Conv2d(in_chans, D, kernel_size=patch, stride=patch)
-        self.class_token = nn.Parameter(torch.randn(1, 1, D) * 0.02)
-        positions = geometry.tokens if config.class_position else math.prod(geometry.grid)
+        if config.class_token:
+            self.class_token = nn.Parameter(torch.randn(1, 1, D) * 0.02)
+        self.positioned = int(config.class_token and config.class_position)
+        positions = math.prod(self.geometry.grid) + self.positioned
         self.position = nn.Parameter(torch.randn(1, positions, D) * 0.02)
         self.dropout = nn.Dropout(config.emb_dropout)
-        self.blocks = nn.Sequential(*(Block(mixer(geometry), config) for _ in range(config.depth)))
-        self.norm = nn.LayerNorm(D, eps=config.norm_eps)
+        branches = [
+            Branch(
+                width=D,
+                dropout=config.dropout,
+                drop_path=config.drop_path * index / max(1, config.depth - 1),
+                layer_scale=config.layer_scale,
+                norm_eps=config.norm_eps,
+                norm=norm,
+            )
+            for index in range(config.depth)
+        ]
+        block = BLOCKS[config.block]
+        self.blocks = nn.Sequential(
+            *(block(b, mixer(self.geometry), feed(D, hidden, config.dropout)) for b in branches)
+        )
+        late = replace(branches[-1], drop_path=0.0)
+        self.class_blocks = nn.ModuleList(
+            ClassBlock(late, config.heads, hidden) for _ in range(config.class_depth)
+        )
+        self.norm = norm(D, config.norm_eps)
         self.head = nn.Linear(D, num_classes)
         if not config.fine_tune:
             self.requires_grad_(False)
             self.head.requires_grad_(True)
+
+    def rebuilt(self, image_size: int) -> "VisionTransformer":
+        """A fresh model of this configuration, its patch in pixels kept, for another image size."""
+        config = self.config.with_patch_of(self.image_size)
+        if wrong := config.mistakes(image_size):
+            raise ValueError("; ".join(wrong))
+        return VisionTransformer(config, **self._again, image_size=image_size)
+
+    def resampled(self, source: "VisionTransformer") -> dict[str, torch.Tensor]:
+        """Positions follow the grid, bicubic."""
+        old, new = (replace(m.geometry, prefix=m.positioned) for m in (source, self))
+        return {"position": over_grid(source.position, old, new)}
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if images.shape[-2:] != (self.image_size, self.image_size):
             raise ValueError(
                 f"built for {self.image_size} px, given {tuple(images.shape[-2:])} px images"
             )
-        x = self.embed(images).flatten(2).transpose(1, 2)  # (B, N - 1, D)
-        class_token = self.class_token.expand(len(x), -1, -1)
-        if self.class_position:
-            x = torch.cat((class_token, x), dim=1) + self.position
-        else:
-            x = torch.cat((class_token, x + self.position), dim=1)
+        x = self.embed(images).flatten(2).transpose(1, 2)  # (B, patches, D)
+        x = x + self.position[:, self.positioned :]
+        if not self.config.class_token:
+            return self._read(self.blocks(self.dropout(x)))
+        class_token = self.class_token + self.position[:, : self.positioned].sum(1, keepdim=True)
+        class_token = class_token.expand(len(x), -1, -1)
+        if not self.config.class_depth:
+            return self._read(self.blocks(self.dropout(torch.cat((class_token, x), dim=1))))
         x = self.blocks(self.dropout(x))
-        return self.head(self.norm(x[:, 0]))
+        for block in self.class_blocks:
+            class_token = block(class_token, x)
+        return self._read(class_token)
+
+    def _read(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, D) to logits."""
+        if self.config.pool == "mean":
+            return self.head(self.norm(x)[:, self.geometry.prefix :].mean(dim=1))
+        return self.head(self.norm(x[:, :1])[:, 0])

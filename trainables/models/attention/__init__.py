@@ -1,6 +1,7 @@
 """Token mixers for the plain shell, one a file.
 
 A file holds `Config`, a frozen dataclass of its own hyperparameters, and `Attention(geometry,
-config)`, a module from (B, N, D) to (B, N, D) that raises ValueError for what cannot be built.
-`PUBLISHED` may hold rows of the papers' tables as parameters of `trainables.models.build`.
+config)`, a module from (B, N, D) to (B, N, D) that raises ValueError for what cannot be built. It
+may hold `PUBLISHED`, rows of the papers' tables as parameters of `trainables.models.build`;
+`SHELL`, what the shell must be unless told otherwise; `Norm(width, eps, config)`, norms of its own.
 """

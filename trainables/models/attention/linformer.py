@@ -11,11 +11,12 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from trainables.models.geometry import Geometry
+from trainables.models.resize import over_grid
+from trainables.models.vit import SMALL
 
-_WTTF = {"patch": 16, "depth": 12, "layer_scale": 1e-4, "class_position": False, "norm_eps": 1e-6}
 PUBLISHED = {
     # k = 256 exceeds the 197 tokens of 224 px, as published
-    "Linformer-S/16": _WTTF | {"dim": 384, "heads": 6, "k_dim": 256, "faithful": True},
+    "Linformer-S/16": {**SMALL, "layer_scale": 1e-4, "k_dim": 256, "faithful": True},
 }
 
 
@@ -38,7 +39,7 @@ class Attention(nn.Module):
     def __init__(self, geometry: Geometry, config: Config):
         super().__init__()
         D, N, k = geometry.width, geometry.tokens, config.k_dim
-        self.heads = geometry.heads
+        self.geometry, self.heads = geometry, geometry.heads
         if D % self.heads:
             raise ValueError(f"heads={self.heads} must divide dim={D}")
         if not 1 <= k <= N and not (config.faithful and k > N):
@@ -52,6 +53,12 @@ class Attention(nn.Module):
         lengths = 1 if config.shared_kv else 2
         self.projection = nn.Parameter(torch.empty(lengths, k, N).uniform_(-(k**-0.5), k**-0.5))
         self.out = nn.Linear(D, D)
+
+    def resampled(self, source: "Attention") -> dict[str, torch.Tensor]:
+        """E and F follow the grid, bilinear; the class token's entries are kept."""
+        rows = source.projection.transpose(1, 2)  # (lengths, N, k)
+        rows = over_grid(rows, source.geometry, self.geometry, mode="bilinear")
+        return {"projection": rows.transpose(1, 2)}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q = self._split(self.q(x))

@@ -1,0 +1,120 @@
+"""The residual blocks of the plain shell: a token mixer, then a feed-forward network.
+
+B batch, N tokens, D width. Norms, LayerScale, dropout and drop path are arranged here once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+NormMaker = Callable[[int, float], nn.Module]
+
+
+class LayerScale(nn.Module):
+    """A learned factor for every channel of a branch (Touvron et al. 2021, CaiT, equation 4)."""
+
+    def __init__(self, width: int, init: float):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((width,), init))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.gamma
+
+
+class DropPath(nn.Module):
+    """Leave a branch out for a random share `rate` of samples (Huang et al. 2016, equation 2)."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        shape = (len(x),) + (1,) * (x.dim() - 1)
+        kept = torch.rand(shape, device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
+class MLP(nn.Sequential):
+    """Linear, GELU, dropout, Linear: (B, N, D) to (B, N, D) through `hidden` channels."""
+
+    def __init__(self, width: int, hidden: int, dropout: float):
+        super().__init__(
+            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+        )
+
+
+def layer_norm(width: int, eps: float) -> nn.Module:
+    return nn.LayerNorm(width, eps=eps)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Branch:
+    """What surrounds the body of a residual branch."""
+
+    width: int
+    dropout: float
+    drop_path: float
+    layer_scale: float | None
+    norm_eps: float
+    norm: NormMaker = layer_norm
+
+    def around(self, *bodies: nn.Module, norm_first: bool = True) -> nn.Sequential:
+        """The `bodies` in a row, each behind a norm unless told otherwise, then what thins them."""
+        parts: list[nn.Module] = []
+        for body in bodies:
+            parts += [self.make_norm()] * norm_first + [body]
+        parts.append(nn.Dropout(self.dropout))
+        if self.layer_scale is not None:
+            parts.append(LayerScale(self.width, self.layer_scale))
+        return nn.Sequential(*parts, DropPath(self.drop_path))
+
+    def make_norm(self) -> nn.Module:
+        return self.norm(self.width, self.norm_eps)
+
+
+class PreNorm(nn.Module):
+    """x + mixer(norm(x)), then x + feed(norm(x)) (Wang et al. 2019)."""
+
+    def __init__(self, branch: Branch, mixer: nn.Module, feed: nn.Module):
+        super().__init__()
+        self.mix, self.feed = branch.around(mixer), branch.around(feed)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.mix(x)
+        return x + self.feed(x)
+
+
+class PostNorm(nn.Module):
+    """norm(x + mixer(x)), then norm(x + feed(x)) (Vaswani et al. 2017)."""
+
+    def __init__(self, branch: Branch, mixer: nn.Module, feed: nn.Module):
+        super().__init__()
+        self.mix = branch.around(mixer, norm_first=False)
+        self.feed = branch.around(feed, norm_first=False)
+        self.mix_norm, self.feed_norm = branch.make_norm(), branch.make_norm()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.mix_norm(x + self.mix(x))
+        return self.feed_norm(x + self.feed(x))
+
+
+class OneResidual(nn.Module):
+    """x + feed(norm(mixer(norm(x)))): one residual around both (Rao et al. 2021, GFNet)."""
+
+    def __init__(self, branch: Branch, mixer: nn.Module, feed: nn.Module):
+        super().__init__()
+        self.both = branch.around(mixer, feed)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.both(x)
+
+
+BLOCKS: dict[str, Callable[[Branch, nn.Module, nn.Module], nn.Module]] = {
+    "pre_norm": PreNorm,
+    "post_norm": PostNorm,
+    "one_residual": OneResidual,
+}
