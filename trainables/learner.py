@@ -16,6 +16,9 @@ from trainables import models
 from trainables.augment import DRAWS, augmented
 from trainables.config import TrialConfig
 from trainables.data import Dataset, decoded, open_dataset
+from trainables.models import auxiliary
+from trainables.models.schedule import set_progress
+from trainables.models.workers import alone
 from trainables.scoring import Score
 from trainables.team import Team
 
@@ -63,7 +66,7 @@ class Learner:
         ).to(team.device)
         self.shared = team.share(self.model)
         self.optimizer = self.recipe.optimizer(self.model)
-        self.schedule = self.recipe.schedule(self.optimizer)
+        self.schedule = self.recipe.scheduler(self.optimizer, task.epochs)
         self.weights = self.recipe.weights(self.dataset.class_counts("train")).to(team.device)
         self.mean = torch.tensor(self.dataset.mean, device=team.device).view(1, -1, 1, 1)
         self.std = torch.tensor(self.dataset.std, device=team.device).view(1, -1, 1, 1)
@@ -79,30 +82,41 @@ class Learner:
         for part in _STATEFUL:
             getattr(self, part).load_state_dict(state[part])
 
-    def train(self, epoch: int) -> Score:
-        """Train epoch number `epoch` (from 1); the running score, in train mode."""
+    def train(self, epoch: int) -> tuple[Score, float | None]:
+        """Train epoch number `epoch` (from 1).
+
+        Returns the running score, in train mode, and the mean auxiliary loss a step if the model
+        has any.
+        """
         images, labels = _split(self.task.data, "train", self.task.image_size)
         seed, size = self.task.seed, self.recipe.batch_size
         order = torch.randperm(len(labels), generator=_generator(seed, epoch, _ORDER))
         draws = torch.rand(len(labels), DRAWS, generator=_generator(seed, epoch, _AUGMENT))
         torch.manual_seed(_seed(seed, epoch, _DROPOUT, self.team.rank))
         score = Score.empty(self.dataset.num_classes, self.team.device)
+        batches, auxiliaries = order.split(size), []
         self.shared.train()
-        for whole in order.split(size):
+        for number, whole in enumerate(batches):
+            set_progress(self.model, (epoch - 1 + number / len(batches)) / self.task.epochs)
             own = whole[self.team.rank :: self.team.size]
             # the last batch may be smaller than the team: who has no sample lends a weightless one
             mine = own if len(own) else whole[:1]
             total = self.weights[labels[whole].to(self.team.device)].sum()
             target = labels[mine].to(self.team.device)
-            logits = self.shared(self._augmented(images, mine, draws[mine]))
+            with auxiliary.collected() as losses:
+                logits = self.shared(self._augmented(images, mine, draws[mine]))
             loss = cross_entropy(logits, target, self.weights, reduction="sum") / total
+            beside = sum(losses.values(), start=torch.zeros((), device=self.team.device))
             self.optimizer.zero_grad(set_to_none=True)
-            # a team averages its gradients, so each part counts `size` times
-            (loss * (self.team.size if len(own) else 0)).backward()
+            # a team averages its gradients, so each part of the sum counts `size` times
+            ((loss * self.team.size + beside) * bool(len(own))).backward()
             self.optimizer.step()
             if len(own):
                 score.add(logits.detach(), target, self.weights)
-        return self._pooled(score)
+            auxiliaries += [beside.detach()] * bool(losses)
+        set_progress(self.model, epoch / self.task.epochs)
+        self.team.align(self.model)
+        return self._pooled(score), self._mean(auxiliaries)
 
     def rehearse(self) -> None:
         """Find out together whether a step fits into memory, before any collective needs all.
@@ -115,8 +129,10 @@ class Learner:
         mine = torch.arange(0, min(self.recipe.batch_size, len(labels)), self.team.size)
         try:
             self.model.train()
-            logits = self.model(self._augmented(images, mine, torch.rand(len(mine), DRAWS)))
-            cross_entropy(logits, labels[mine].to(self.team.device)).backward()
+            with alone(), auxiliary.collected() as losses:
+                logits = self.model(self._augmented(images, mine, torch.rand(len(mine), DRAWS)))
+            loss = cross_entropy(logits, labels[mine].to(self.team.device))
+            sum(losses.values(), start=loss).backward()
         except torch.OutOfMemoryError:
             failed += 1
         self.optimizer.zero_grad(set_to_none=True)
@@ -137,6 +153,13 @@ class Learner:
             logits = self.model(self._normalised(self._pixels(images, mine)))
             score.add(logits, labels[mine].to(self.team.device), self.weights)
         return self._pooled(score)
+
+    def _mean(self, losses: list[torch.Tensor]) -> float | None:
+        """The mean of everyone's `losses`, None where there are none."""
+        if not losses:
+            return None
+        mean = torch.stack(losses).float().mean()
+        return float(self.team.sum(mean.to(self.team.device))) / self.team.size
 
     def _pooled(self, score: Score) -> Score:
         return Score(self.team.sum(score.confusion), self.team.sum(score.sums))

@@ -20,6 +20,7 @@ class Metric:
 
 _EPOCH = (
     Metric("train_loss", "nats", "min", "mean loss over the epoch, in train mode"),
+    Metric("train_auxiliary_loss", "nats", "neither", "mean loss of a step beside train_loss"),
     Metric("train_top1", "fraction", "max", "running accuracy over the epoch, in train mode"),
     Metric("valid_loss", "nats", "min", "mean loss on the validation split"),
     Metric("valid_top1", "fraction", "max", "accuracy on the validation split"),

@@ -51,6 +51,12 @@ class Team:
         dist.broadcast_object_list(box, src=0, device=self.device)
         return box[0]
 
+    def align(self, model: nn.Module) -> None:
+        """Give everyone the leader's buffers: statistics of a worker's own batches drift apart."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
+
     def share(self, model: nn.Module) -> nn.Module:
         """`model` with gradients averaged over the team."""
         return DistributedDataParallel(model) if self.size > 1 else model

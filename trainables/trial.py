@@ -148,7 +148,8 @@ class Trial:
             self.learner.rehearse()
         lr = self.learner.optimizer.param_groups[0]["lr"]
         start = time.perf_counter()
-        trained = self.learner.train(number).metrics("train")
+        score, auxiliary_loss = self.learner.train(number)
+        trained = score.metrics("train")
         middle = time.perf_counter()
         valid = self.learner.score("valid").metrics("valid")
         end = time.perf_counter()
@@ -164,6 +165,8 @@ class Trial:
             "train_images_per_s": self.learner.train_images / (middle - start),
             "done": False,
         }
+        if auxiliary_loss is not None:
+            line["train_auxiliary_loss"] = auxiliary_loss
         for name, value in line.items():
             if not math.isfinite(value):
                 reason = f"{name} is {value} in epoch {number} at lr {lr:g}"

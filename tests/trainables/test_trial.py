@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from tests.trainables.tiny_trial import ALONE, FLAT, assert_same, finish, log, opened, told
-from trainables import checkpoint, records
+from trainables import checkpoint, learner, records
 from trainables.config import TrialConfig
 from trainables.learner import Learner
 from trainables.metrics import EPOCH, FINAL
 
+EVERY_EPOCH = EPOCH.keys() - {"train_auxiliary_loss"}  # which only some models have
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHORT = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nand much advice")
 
@@ -49,10 +50,39 @@ def test_what_a_trial_leaves_behind(whole, tiny_data):
 def test_every_line_has_the_epoch_metrics_and_the_last_the_final_ones(whole):
     *lines, last = whole["lines"]
     for line in lines:
-        assert line.keys() == EPOCH.keys() | {"epoch", "done", "ended_unix_s"}
+        assert line.keys() == EVERY_EPOCH | {"epoch", "done", "ended_unix_s"}
         assert line["done"] is False
-    assert last.keys() == {*EPOCH, *FINAL, "epoch", "done", "ended_unix_s", "state"}
+    assert last.keys() == {*EVERY_EPOCH, *FINAL, "epoch", "done", "ended_unix_s", "state"}
     assert (last["done"], last["state"]) == (True, "complete")
+
+
+def switched(flat, folder, lr: float, weight: float) -> list[dict]:
+    """The lines of two epochs of Switch with its balancing loss counted `weight` times."""
+    changes = {"model": "switch", "experts": 4, "balance_weight": weight, "dropout": 0.0, "lr": lr}
+    return told(finish(opened(flat | changes | {"epochs": 2}, folder / f"{lr}-{weight}")))
+
+
+def test_auxiliary_losses_are_told_apart(flat, folder):
+    small, large = (switched(flat, folder, 1e-12, weight) for weight in (1e-9, 3.0))
+    for one, two in zip(small, large, strict=True):  # nothing is learned at this learning rate
+        assert 3.0 <= two.pop("train_auxiliary_loss") <= 12.0
+        assert 0 < one.pop("train_auxiliary_loss") < 1e-8
+        assert one.pop("state", "") == two.pop("state", "")
+        assert one == pytest.approx(two, rel=1e-6)
+
+
+def test_auxiliary_losses_are_learned_from(flat, folder):
+    balances = [switched(flat, folder, 3e-3, weight)[1] for weight in (1e-9, 3.0)]
+    of_small, of_large = (line["train_auxiliary_loss"] for line in balances)
+    assert of_large / 3.0 < of_small / 1e-9
+
+
+def test_a_model_is_told_how_far_its_training_is(flat, folder, monkeypatch):
+    told_progress = []
+    monkeypatch.setattr(learner, "set_progress", lambda _, share: told_progress.append(share))
+    finish(opened(flat | {"epochs": 2, "batch_size": 20}, folder))
+    # three batches an epoch, and its end
+    assert told_progress == pytest.approx([0, 1 / 6, 2 / 6, 1 / 2, 1 / 2, 4 / 6, 5 / 6, 1])
 
 
 def test_final_metrics_are_those_of_the_best_epoch(whole, flat):
