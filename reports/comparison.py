@@ -17,7 +17,7 @@ _THEIRS = {
     "valid_top1": "validation (%)",
     "test_top1": "test (%)",
     "params": "parameters",
-    "gflops": "GFLOPs (counted by us)",
+    "gflops": "GFLOPs",
 }
 _OURS = {
     "best_valid_top1": "our validation (%)",
@@ -25,6 +25,13 @@ _OURS = {
     "params": "our parameters",
     "gflops": "our GFLOPs",
 }
+_NO_COSTS = (
+    "GFLOPs were not published: those of the published rows are counted by us. Nor were "
+    "throughput, latency or memory, which stay unknown."
+)
+_OTHER_MACHINE = (
+    "Throughput and memory were published for another machine and are not set beside ours."
+)
 
 
 def accuracy_against_cost(trials: Sequence[Row], published: Sequence[Point]) -> str:
@@ -52,12 +59,12 @@ def _published_beside(cost: Metric, published: Sequence[Point]) -> list[str]:
     notes = []
     beside = sum(figures.has_results(point, cost) for point in published)
     if beside:
-        gflops = cost.name == "gflops"
+        first, gflops = published[0], cost.name == "gflops"
         notes.append(
             f"Published rows drawn beside: {beside}; "
-            + ("GFLOPs counted by us; " if gflops else "")
-            + "accuracy as published (Galaxy Zoo 2, 224 px). They are of other images, so their "
-            "height does not compare with that of the trials"
+            + ("GFLOPs counted by us; " if gflops and not first.gflops_published else "")
+            + f"accuracy as published ({first.data}, {first.image_size} px). They are of other "
+            "images, so their height does not compare with that of the trials"
             + (", nor their GFLOPs with those at another image size." if gflops else ".")
         )
     if absent := len(published) - beside:
@@ -99,12 +106,12 @@ def published_rows(sweep: Sweep, trials: Sequence[Row], published: Sequence[Poin
     every = [[*_theirs(p), *(number(p.params.get(name)) for name in names)] for p in published]
     notes = [[point.address, point.note] for point in published if point.note]
     head = ["published row", *_THEIRS.values()]
+    first = published[0]
+    costs = _OTHER_MACHINE if first.gflops_published else _NO_COSTS
     return (
-        f"<h2>Published rows beside ours</h2><p>Published: Galaxy Zoo 2 at "
-        f"{published[0].image_size} px; ours: {escape(sweep.images)}. Accuracies, parameters and "
-        "GFLOPs therefore differ by the data and the image size too. GFLOPs were not published: "
-        "those of the published rows are counted by us. Nor were throughput, latency or memory, "
-        "which stay unknown.</p>"
+        f"<h2>Published rows beside ours</h2><p>Published: {first.data} at {first.image_size} px; "
+        f"ours: {escape(sweep.images)}. Accuracies, parameters and GFLOPs therefore differ by the "
+        f"data and the image size too. {costs}</p>"
         + table(
             [*head, "our trial", "state", *_OURS.values()],
             tried,

@@ -16,7 +16,6 @@ from reports.writing import Row, hyperparameters, settings, varying
 from spaces.space import Point
 from trainables.metrics import Metric
 
-PUBLISHED = "published: Galaxy Zoo 2, 224 px"
 AXES = {
     "throughput_images_per_s": "inference throughput (images/s)",
     "gflops": "forward pass of one image (GFLOPs)",
@@ -83,7 +82,7 @@ def accuracy_against(
         figure.add_scatter(
             x=[point.results[cost.name] for point in beside],
             y=[point.results["valid_top1"] for point in beside],
-            name=PUBLISHED,
+            name=f"published: {beside[0].data}, {beside[0].image_size} px",
             **_marks("diamond-open", _GREY, [_hover(row.run_id, row.params) for row in beside]),
         )
     _add_front(figure, cost, trials)

@@ -17,6 +17,7 @@ _COLUMNS = {
     "step_size": "step_size",
     "batch_size": "batch_size",
 }
+_TRAINED = {"schedule": "step", "weight_decay": 0.0, "drop_path": 0.0}  # of every column
 _ACCURACIES = {"train_acc": "train_top1", "valid_acc": "valid_top1", "test_acc": "test_top1"}
 
 
@@ -26,6 +27,7 @@ def _params(run: GalaxyRun) -> dict[str, Value]:
         name: int(cells[column]) for column, name in _COLUMNS.items() if cells[column]
     }
     params["grid"] = IMAGE_SIZE // int(cells["patch_size"])
+    params |= _TRAINED
     params["lr"], params["gamma"] = float(cells["lr"]), float(cells["gamma"])
     if cells["shared_kv"]:
         params["shared_kv"] = cells["shared_kv"] == "True"

@@ -1,7 +1,8 @@
 """Linformer as the first seed searched it (its Tables 9 to 12)."""
 
 from spaces.galaxy import points
-from spaces.space import AtMost, Choice, Divides, Integer, Real, Space
+from spaces.space import AtMost, Choice, Divides, Integer, Space
+from spaces.supplement import TRAINING
 
 SPACE = Space(
     model="linformer",
@@ -12,10 +13,7 @@ SPACE = Space(
         "k_dim": Integer(4, 512, log=True),
         "shared_kv": Choice((False, True)),
         "heads": Choice((2, 4, 8, 16)),
-        "lr": Real(1e-5, 3e-3, log=True),
-        "step_size": Choice((1, 2, 3, 5, 10, 200)),
-        "gamma": Choice((0.1, 0.5, 0.9, 1.0)),
-        "batch_size": Choice((16, 32, 64, 128)),
+        **TRAINING,
     },
     fixed={"dropout": 0.1},
     rules=(

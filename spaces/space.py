@@ -130,17 +130,18 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Divides:
-    """`divisor` divides `dividend` without remainder; both are names of quantities."""
+    """`divisor`, a number or the name of a quantity, divides the quantity `dividend`."""
 
-    divisor: str
+    divisor: str | int
     dividend: str
 
     @property
-    def names(self) -> tuple[str, str]:
-        return self.divisor, self.dividend
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.divisor, self.dividend) if isinstance(name, str))
 
     def holds(self, quantities: Mapping[str, Value]) -> bool:
-        return int(quantities[self.dividend]) % int(quantities[self.divisor]) == 0
+        divisor = self.divisor if isinstance(self.divisor, int) else quantities[self.divisor]
+        return int(quantities[self.dividend]) % int(divisor) == 0
 
     def __str__(self) -> str:
         return f"{self.divisor} divides {self.dividend}"

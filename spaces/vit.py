@@ -1,7 +1,8 @@
 """ViT as the first seed searched it: 64-wide heads whatever the width (its Tables 1 to 5)."""
 
 from spaces.galaxy import points
-from spaces.space import Choice, Divides, Integer, Real, Space
+from spaces.space import Choice, Divides, Integer, Space
+from spaces.supplement import TRAINING
 
 SPACE = Space(
     model="vit",
@@ -11,10 +12,7 @@ SPACE = Space(
         "dim": Integer(64, 1024, step=64),
         "mlp_dim": Choice((16, 32, 64, 128, 256, 512, 1024, 2048, 3072)),
         "heads": Choice((2, 4, 8, 12, 16)),
-        "lr": Real(1e-5, 3e-3, log=True),
-        "step_size": Choice((1, 2, 3, 5, 10, 200)),
-        "gamma": Choice((0.1, 0.5, 0.9, 1.0)),
-        "batch_size": Choice((16, 32, 64, 128)),
+        **TRAINING,
     },
     fixed={"dim_head": 64, "dropout": 0.1, "emb_dropout": 0.1},
     rules=(Divides("grid", "image_size"),),

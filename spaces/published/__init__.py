@@ -1,7 +1,8 @@
 """The published tables, verbatim, as CSV, with their corrections in files beside them.
 
-`papers.toml` says where each table comes from. A row is addressed as `file#table:run`. One file is
-not published but counted here: `galaxy_costs.csv`.
+`papers.toml` says where each table comes from. A row is addressed as `file#table:run`, or as
+`file#number` where rows have no name. One file is not published but counted here:
+`galaxy_costs.csv`.
 """
 
 import csv
@@ -87,6 +88,35 @@ def galaxy_gflops() -> dict[str, float]:
     return {row["address"]: float(row["gflops"]) for row in _rows("galaxy_costs.csv")}
 
 
-def table6() -> list[dict[str, str]]:
-    """The rows of the supplement's Table 6, verbatim."""
-    return _rows("wttf_table6.csv")
+@cache
+def table6() -> tuple[dict[str, str], ...]:
+    """The rows of the supplement's Table 6, verbatim, each with its `address`."""
+    return _addressed("wttf_table6.csv")
+
+
+@cache
+def table6_cut() -> tuple[dict[str, str], ...]:
+    """Rows that are cut off from Table 6 in our source, in its form, from the authors' log."""
+    return _addressed("wttf_table6_cut.csv")
+
+
+@cache
+def table6_corrected() -> tuple[dict[str, str], ...]:
+    """All rows of Table 6, those cut off included, as they must be read.
+
+    `corrections` says what was changed and why, or is empty.
+    """
+    fixes: dict[str, dict[str, tuple[str, str]]] = {}
+    for fix in _rows("wttf_corrections.csv"):
+        fixes.setdefault(fix["address"], {})[fix["field"]] = (fix["corrected"], fix["why"])
+    corrected = []
+    for row in (*table6(), *table6_cut()):
+        known = fixes.get(row["address"], {})
+        why = "; ".join(f"{field}: {reason}" for field, (_, reason) in known.items())
+        values = {field: value for field, (value, _) in known.items()}
+        corrected.append({**row, **values, "corrections": why})
+    return tuple(corrected)
+
+
+def _addressed(file: str) -> tuple[dict[str, str], ...]:
+    return tuple({**row, "address": f"{file}#{n}"} for n, row in enumerate(_rows(file), start=1))

@@ -1,9 +1,11 @@
 """The page says what happened, escapes what it is told and loads nothing."""
 
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import spaces
 from reports import collect
+from reports.comparison import published_rows
 from reports.page import page
 
 EVIL = "<script>alert('x')</script>"  # stands in notes, reasons and commands of the store
@@ -50,7 +52,7 @@ def test_published_costs_are_said_to_be_counted_here(body):
     ) in body
     assert "Published rows drawn beside: 25; accuracy as published (Galaxy Zoo 2, 224 px)." in body
     assert body.count("Published rows only listed below") == 2
-    assert "GFLOPs (counted by us)" in body
+    assert "those of the published rows are counted by us" in body
 
 
 def test_settings_have_a_table_of_their_own(body):
@@ -89,3 +91,14 @@ def test_text_from_the_store_is_escaped(body):
     assert EVIL not in body
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in body
     assert body.count("alert(") >= 3
+
+
+def test_published_rows_say_of_which_images_they_are(tables, body):
+    trials = tables[0].to_pylist()
+    sweep = collect.Sweep("s", "hydra", "r", "e", datetime.now(UTC), {}, {})
+    text = published_rows(sweep, trials, spaces.load("hydra").published)
+    assert "Published: ImageNet-1k at 224 px" in text
+    assert "published for another machine" in text
+    assert "counted by us" not in text
+    assert "wttf_table6.csv#46" in text
+    assert "Published: Galaxy Zoo 2 at 224 px" in body
