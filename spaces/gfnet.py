@@ -1,0 +1,21 @@
+"""GFNet in the plain shell, without LayerScale and deeper, for its blocks have one residual each.
+
+There are no heads: the shell's number of them is held at 1.
+"""
+
+from spaces.space import Divides, Integer, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="gfnet",
+    params={
+        "grid": SHELL["grid"],
+        "depth": Integer(2, 20),
+        "dim": SHELL["dim"],
+        **TRAINING,
+    },
+    fixed={"heads": 1},
+    rules=(Divides("grid", "image_size"),),
+    published=(row("GFNet-S/16", heads=None, depth=19),),
+    source="wttf_table6.csv",
+)

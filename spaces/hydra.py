@@ -1,0 +1,19 @@
+"""Hydra attention, whose heads are its channels, in the plain shell."""
+
+from spaces.space import Choice, Divides, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="hydra",
+    params={
+        "grid": SHELL["grid"],
+        "depth": SHELL["depth"],
+        "dim": SHELL["dim"],
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    fixed={"heads": 1},  # without meaning here
+    rules=(Divides("grid", "image_size"),),
+    published=(row("Hydra-S/16", heads=None, layer_scale=1e-4),),
+    source="wttf_table6.csv",
+)

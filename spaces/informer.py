@@ -1,0 +1,12 @@
+"""Informer in the shell with norms behind the branches."""
+
+from spaces.space import Divides, Integer, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="informer",
+    params={**SHELL, "factor": Integer(1, 10), **TRAINING},
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(row("Inform-S/16", factor=5, drop_path=0.0),),
+    source="wttf_table6.csv",
+)

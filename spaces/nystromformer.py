@@ -1,0 +1,24 @@
+"""Nyströmformer in the plain shell."""
+
+from spaces.space import AtMost, Choice, Divides, Integer, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="nystromformer",
+    params={
+        **SHELL,
+        "landmarks": Integer(4, 128, log=True),
+        "value_skip": Choice((False, True)),
+        **TRAINING,
+    },
+    rules=(
+        Divides("grid", "image_size"),
+        Divides("heads", "dim"),
+        AtMost("landmarks", "tokens"),
+    ),
+    published=(
+        row("Nystrom ViT-64-S/16", landmarks=64, value_skip=True),
+        row("Nystrom ViT-32-S/16", landmarks=32, value_skip=True),
+    ),
+    source="wttf_table6.csv",
+)

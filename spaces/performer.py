@@ -1,0 +1,16 @@
+"""Performer in the plain shell."""
+
+from spaces.space import Choice, Divides, Space
+from spaces.supplement import SHELL, TRAINING
+
+SPACE = Space(
+    model="performer",
+    params={
+        **SHELL,
+        "features": Choice((32, 64, 128, 256)),
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    source="Choromanski et al. 2021; the supplement could not train it and has no row",
+)

@@ -1,0 +1,16 @@
+"""PolySA, a third-order polynomial in place of softmax attention, in the plain shell."""
+
+from spaces.space import Choice, Divides, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="polysa",
+    params={
+        **SHELL,
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(row("PolySA-S/16", layer_scale=1e-4),),
+    source="wttf_table6.csv",
+)

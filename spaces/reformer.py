@@ -1,0 +1,20 @@
+"""Reformer in the plain shell; what saves time with images are few hashes and small buckets."""
+
+from spaces.space import AtMost, Choice, Divides, Space
+from spaces.supplement import SHELL, TRAINING
+
+SPACE = Space(
+    model="reformer",
+    params={
+        **SHELL,
+        "bucket_size": Choice((8, 16, 32, 64)),
+        "hashes": Choice((1, 2, 4, 8)),
+        **TRAINING,
+    },
+    rules=(
+        Divides("grid", "image_size"),
+        Divides("heads", "dim"),
+        AtMost("bucket_size", "tokens"),
+    ),
+    source="Kitaev et al. 2020; the supplement could not train it and has no row",
+)

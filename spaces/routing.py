@@ -1,0 +1,24 @@
+"""Routing attention in the plain shell; the grid's least is 50 tokens.
+
+Trials are shorter than the paper's training, so the centroids may also follow faster.
+"""
+
+from spaces.space import Choice, Divides, Integer, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="routing",
+    params={
+        **SHELL,
+        "clusters": Integer(4, 32, log=True),
+        "decay": Choice((0.9, 0.99, 0.999)),
+        "commitment": Choice((0.0, 1e-4, 1e-2, 1.0)),
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(
+        row("Routing ViT-S/16", clusters=15, decay=0.999, commitment=1e-4, layer_scale=1e-4),
+    ),
+    source="wttf_table6.csv",
+)

@@ -1,0 +1,32 @@
+"""Sparse Sinkhorn attention in the shell of CaiT.
+
+The published row had no permutation, so `iterations` and `temperature` were without effect in it.
+"""
+
+from spaces.space import Choice, Divides, Integer, Real, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="sinkhorn",
+    params={
+        **SHELL,
+        "class_depth": Integer(1, 3),
+        "bucket_max": Choice((8, 16, 32, 64)),
+        "iterations": Integer(1, 16),
+        "temperature": Real(0.25, 2.0, log=True),
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(
+        row(
+            "Sinkhorn CaiT-S-Bmax-32/16",
+            class_depth=2,
+            bucket_max=32,
+            iterations=8,
+            temperature=0.75,
+            layer_scale=1e-4,
+        ),
+    ),
+    source="wttf_table6.csv",
+)

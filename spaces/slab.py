@@ -1,0 +1,19 @@
+"""SLAB in the plain shell: its local convolution, and how long LayerNorm has a part in training."""
+
+from spaces.space import Choice, Divides, Real, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="slab",
+    params={
+        **SHELL,
+        "kernel_size": Choice((3, 5, 7)),
+        "blend_share": Real(0.05, 1.0),
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    # the row's 60,000 steps of roughly 600,000, pretraining included
+    published=(row("SLAB-S/16", kernel_size=5, blend_share=0.1, layer_scale=1e-4),),
+    source="wttf_table6.csv",
+)

@@ -1,0 +1,17 @@
+"""Factorised dense Synthesizer in the plain shell; the grid's least is 50 tokens."""
+
+from spaces.space import Choice, Divides, Integer, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="synthesizer_fd",
+    params={
+        **SHELL,
+        "rows": Integer(2, 48, log=True),
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(row("Synthesizer FD-S/16", rows=14, layer_scale=1e-4),),
+    source="wttf_table6.csv",
+)

@@ -1,0 +1,17 @@
+"""Factorised random Synthesizer in the plain shell; the grid's least is 50 tokens."""
+
+from spaces.space import Choice, Divides, Integer, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="synthesizer_fr",
+    params={
+        **SHELL,
+        "rank": Integer(1, 48, log=True),
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(row("Synthesizer FR-S/16", rank=8, layer_scale=1e-4),),
+    source="wttf_table6.csv",
+)

@@ -1,0 +1,78 @@
+"""Performer: softmax attention by positive random features, FAVOR+ (Choromanski et al. 2021).
+
+φ(q)ᵀ φ(k) is exp(qᵀ k) in the mean (Lemma 1), and φ(Q) (φ(K)ᵀ V) needs no N x N matrix. B batch, N
+tokens, H heads, D width, E = D/H head width, m `features`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from trainables.models.geometry import Geometry
+from trainables.models.precision import full_precision
+from trainables.models.vit import SMALL
+
+PUBLISHED = {"Performer-S/16": {**SMALL, "layer_scale": 1e-4, "features": 128}}
+_FLOOR = 1e-4  # of a feature, so that no denominator is zero
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """`features` is m, the random features of a layer, drawn once and shared by its heads."""
+
+    features: int = 128
+
+
+class Attention(nn.Module):
+    """φ(Q) φ(K)ᵀ V, its weights normalised, over the tokens, (B, N, D) to (B, N, D)."""
+
+    directions: torch.Tensor
+
+    def __init__(self, geometry: Geometry, config: Config):
+        super().__init__()
+        D, self.heads = geometry.width, geometry.heads
+        if D % self.heads:
+            raise ValueError(f"heads={self.heads} must divide dim={D}")
+        if config.features < 1:
+            raise ValueError(f"features must be at least 1, given {config.features}")
+        self.qkv = nn.Linear(D, 3 * D)
+        self.out = nn.Linear(D, D)
+        self.register_buffer("directions", orthogonal(config.features, D // self.heads))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = attend(q, k, v, self.directions)  # (B, H, N, E)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+def orthogonal(rows: int, width: int) -> torch.Tensor:
+    """(rows, width): in blocks of `width` orthogonal, each as long as a normal vector would be.
+
+    Only with signs that make the diagonal of R positive is every direction as likely as any other
+    (Mezzadri 2007); without them some components would always be negative, and the mean wrong.
+    """
+    q, r = torch.linalg.qr(torch.randn(-(-rows // width), width, width))
+    signed = q * r.diagonal(dim1=1, dim2=2).sign().unsqueeze(1)
+    directions = signed.transpose(1, 2).flatten(0, 1)[:rows]
+    return directions * torch.randn(rows, width).norm(dim=1, keepdim=True)
+
+
+@full_precision
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, directions: torch.Tensor
+) -> torch.Tensor:
+    """(B, H, N, E). In fp32: exponentials, and sums of them over all tokens, pass 65504."""
+    q, k = features(q, directions, (-1,)), features(k, directions, (-2, -1))  # (B, H, N, m)
+    return q @ (k.transpose(-1, -2) @ v) / (q @ k.sum(dim=-2).unsqueeze(-1))
+
+
+def features(x: torch.Tensor, directions: torch.Tensor, over: tuple[int, ...]) -> torch.Tensor:
+    """φ of (..., N, E), the largest over the axes `over` scaled to 1.
+
+    A query's own scale, the one that all keys share and 1/√m cancel between numerator and
+    denominator.
+    """
+    x = x * x.shape[-1] ** -0.25
+    exponent = x @ directions.transpose(0, 1) - x.pow(2).sum(dim=-1, keepdim=True) / 2
+    return (exponent - exponent.amax(dim=over, keepdim=True)).exp() + _FLOOR
