@@ -19,6 +19,7 @@ OBJECTIVE = {"valid_top1": "max"}
 RESERVED = ("data", "reports", "mlflow-artifacts")  # folders of a home that are no sweeps
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DRAWS = 2000
+_SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested where the one given does not fit
 _MAY_CHANGE = ("trials", "published", "data")  # `data` is a place; `data_sha256` says what is there
 
 
@@ -140,7 +141,7 @@ def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: in
         return _unbuildable(fixed, draws[0], image_size)
     if all(broken):
         (commonest, _), *_ = Counter(rule for rules in broken for rule in rules[:1]).most_common(1)
-        sizes = [s for s in (56, 112, 224) if any(not fixed.broken(d, s) for d in draws)]
+        sizes = [s for s in _SIZES if any(not fixed.broken(d, s) for d in draws)]
         hint = f"; image sizes that work: {', '.join(map(str, sizes))}" if sizes else ""
         return [f"no configuration at {image_size} px keeps the rules, such as: {commonest}{hint}"]
     return _unbuildable(fixed, draws[broken.index([])], image_size)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import spaces
 from search import lock, run
 from search.plan import FULL, QUICK
 from search.request import BadRequestError, parse
@@ -105,7 +106,7 @@ def test_all_mistakes_at_once(tmp_path):
         (["--set", "heads=7", "dim=64"], "heads divides dim"),
         (["--set", "depth=99999999"], "depth must lie between 1 and 1000"),
         (["--image-size", "57"], "no configuration at 57 px keeps the rules"),
-        (["--image-size", "57"], "image sizes that work: 56, 112, 224"),
+        (["--image-size", "57"], "image sizes that work: 56, 64, 96, 112, 128"),
         (["--resume"], "--resume: no sweep 'linformer-digits-56px'"),
         (["--name", "data"], "cannot be called 'data'"),
     ],
@@ -180,7 +181,8 @@ def test_as_a_process(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        "error: unknown variant 'linfomer'; did you mean 'linformer'? (variants: linformer, vit)"
+        "error: unknown variant 'linfomer'; did you mean 'linformer'? "
+        f"(variants: {', '.join(spaces.names())})"
     ]
     assert list(tmp_path.iterdir()) == []
 

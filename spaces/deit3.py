@@ -1,0 +1,12 @@
+"""DeiT III: the plain ViT with LayerScale, by timm."""
+
+from spaces.space import Choice, Divides, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="deit3",
+    params={**SHELL, "layer_scale": Choice((1e-6, 1e-4, 1e-2, 1.0)), **TRAINING},
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(row("DeiT-S/16", layer_scale=1e-6),),
+    source="wttf_table6.csv",
+)

@@ -1,0 +1,15 @@
+"""HaloNet, by timm: which of its networks, and how wide the halo of a block is."""
+
+from spaces.space import Choice, Divides, Integer, Space
+from spaces.supplement import TRAINING
+
+SPACE = Space(
+    model="halonet",
+    params={
+        "architecture": Choice(("halonet_h1", "halonet26t", "halonet50ts")),
+        "halo": Integer(1, 4),
+        **TRAINING,
+    },
+    rules=(Divides(32, "image_size"),),
+    source="Vaswani et al. 2021; the supplement reports it as failed (section D.1)",
+)
