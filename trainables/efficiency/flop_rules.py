@@ -26,8 +26,8 @@ _FREE = """
     masked_select max_pool1d max_pool2d maximum min minimum movedim ne new_ones ones_like pad
     pixel_shuffle pixel_unshuffle rand rand_like randint randn randn_like randperm real
     reflection_pad2d repeat repeat_interleave replication_pad2d scalar_tensor scatter scatter_
-    scatter_reduce scatter_reduce_ sort swapaxes tile topk tril triu unflatten unfold unsafe_chunk
-    view_as view_as_complex view_as_real where zero_
+    scatter_reduce scatter_reduce_ sort swapaxes take_along_dim tile topk tril triu unflatten
+    unfold unsafe_chunk view_as view_as_complex view_as_real where zero_
 """
 FREE = frozenset(_FREE.split())
 
@@ -139,8 +139,10 @@ def _einsum_terms(
     return operands, set(output) - {"."}, sizes
 
 
-_ONCE = ("add", "cos", "div", "mul", "reciprocal", "rsub", "scatter_add", "sin", "sub")
-_PER_OUTPUT = dict.fromkeys(_ONCE, 1) | {
+_ONCE = """
+    add cos div elu mul neg reciprocal rsub scatter_add sin softshrink sub
+"""
+_PER_OUTPUT = dict.fromkeys(_ONCE.split(), 1) | {
     "exp": 20,
     "gelu": 8,
     "log": 20,
@@ -157,6 +159,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_AVERAGES, elements(of_input=1)),
     **dict.fromkeys(_NORMS, elements(of_input=2, of_output=-1)),
     "sum": elements(of_input=1, of_output=-1),
+    "logsumexp": elements(of_input=5),
     **dict.fromkeys(("bmm", "dot", "linear", "matmul", "mm", "mv"), product(0)),
     **dict.fromkeys(("addbmm", "addmm", "baddbmm"), product(1)),
     **{f"fft_{way}fft{dims}": fourier(5) for way in ("", "i") for dims in ("", "2", "n")},
