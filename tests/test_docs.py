@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import spaces
 from search.request import parser
 from trainables import fields
 
@@ -74,7 +75,8 @@ def test_the_file_tree_is_true():
 @pytest.mark.parametrize("folder", ["spaces", "trainables", "search"])
 def test_the_file_tree_is_whole(folder):
     listed = {path for path in tree() if path.startswith(f"{folder}/")}
-    there = {f"{folder}/{p.name}" for p in (ROOT / folder).glob("*.py") if p.stem != "__init__"}
+    silent = {"__init__", *spaces.names()}  # a new variant edits no page
+    there = {f"{folder}/{p.name}" for p in (ROOT / folder).glob("*.py") if p.stem not in silent}
     assert there <= listed, there - listed
 
 

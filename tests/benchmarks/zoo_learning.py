@@ -1,0 +1,84 @@
+"""Does every variant learn? The same short training of each on `digits`, at fp32 and under bf16.
+
+    python tests/benchmarks/zoo_learning.py [--variants performer slab] [--epochs 6]
+
+Width 64, depth 4, 2 heads, 7 x 7 patches at 56 px (networks that are no plain shell: their smallest
+configuration and image size), AdamW at 1e-3 with a cosine, batch 16. Prints for every variant the
+training loss of the first and the last epoch and the best validation accuracy.
+"""
+
+import argparse
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables import models
+from trainables.config import TrialConfig
+from trainables.data import locate
+from trainables.team import Team
+from trainables.trial import Line, Trial
+
+TASK = {"image_size": 56, "seed": 0, "patience": 100}
+RECIPE = {"lr": 1e-3, "schedule": "cosine", "weight_decay": 0.01, "batch_size": 16}
+SHELL = {"depth": 4, "dim": 64, "heads": 2, "grid": 7}
+OTHERS: dict[str, dict[str, Any]] = {
+    "halonet": {"image_size": 64, "architecture": "halonet26t"},
+    "resnet": {"depth": 26, "width": 16},
+}
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
+
+
+def trained(variant: str, precision: str, data: Path, epochs: int) -> list[Line]:
+    """The lines of one training."""
+    known = models.keys(variant)
+    params = OTHERS.get(variant, {k: v for k, v in SHELL.items() if k in known})
+    flat = {**TASK, **RECIPE, "model": variant, "data": str(data), "epochs": epochs, **params}
+    lines: list[Line] = []
+    dtype = PRECISIONS[precision]
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(TrialConfig.from_flat(flat), Path(folder), Team.current())
+        device = trial.team.device.type
+        while not trial.finished:
+            # a cached cast of a weight would outlive the optimiser's step
+            cast = torch.autocast(device, dtype=dtype, cache_enabled=False)
+            with cast if dtype else nullcontext():
+                lines.append(trial.epoch())
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--variants", nargs="+", default=models.names())
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--data-home", type=Path, default=Path("sweeps/data"))
+    given = parser.parse_args()
+    data = locate("digits", given.data_home).path.resolve()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {given.epochs} epochs")
+    for variant in given.variants:
+        for precision in given.precisions:
+            start = time.perf_counter()
+            lines = trained(variant, precision, data, given.epochs)
+            if lines[-1]["state"] != "complete":
+                print(f"{variant:20s} {precision}: {lines[-1]['reason']}", flush=True)
+                continue
+            beside = [
+                f"{line['train_auxiliary_loss']:.3f}"
+                for line in lines[:: len(lines) - 1]
+                if "train_auxiliary_loss" in line
+            ]
+            print(
+                f"{variant:20s} {precision}: train loss {lines[0]['train_loss']:.3f} to "
+                f"{lines[-1]['train_loss']:.3f}, valid top-1 {lines[0]['valid_top1']:.3f} to "
+                f"{lines[-1]['best_valid_top1']:.3f}, {time.perf_counter() - start:.0f} s"
+                + (f", auxiliary {' to '.join(beside)}" if beside else ""),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
