@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tests.trainables.tiny_trial import FLAT, finish, log, opened, told
+from tests.trainables.tiny_trial import FLAT, assert_same, finish, log, opened, told
 from trainables.config import TrialConfig
 from trainables.team import Team
 from trainables.trial import Trial
@@ -18,6 +18,7 @@ from trainables.trial import Trial
 pytestmark = pytest.mark.usefixtures("one_thread")
 # of 43 training images: the last batch holds 1, fewer than there are workers, or 3
 BATCHES = (6, 8)
+STATEFUL = ("routing", "slab", "switch")  # statistics over the team, losses beside the logits
 
 
 def settings(data: Path, **changes: Any) -> dict[str, Any]:
@@ -37,6 +38,10 @@ def together(rank: int, folder: Path, data: Path) -> None:
     for batch in BATCHES:
         finish(joined(f"batch-{batch}", batch_size=batch, dropout=0.0))
     finish(joined("whole"))
+    for model in STATEFUL:
+        trial = joined(model, model=model)
+        finish(trial)
+        torch.save(dict(trial.learner.model.named_buffers()), folder / f"{model}-{rank}.pt")
     joined("stopped").epoch()
     reopened = joined("stopped")
     finish(reopened)
@@ -71,6 +76,15 @@ def test_two_workers_do_as_one(team_of_two, tiny_data, tmp_path, batch):
     same = [name for name in told([alone])[0] if name not in ("lr", "done", "epoch")]
     for name in same:
         assert first[name] == pytest.approx(alone[name], abs=1e-4), name
+
+
+@pytest.mark.parametrize("model", STATEFUL)
+def test_statistics_and_auxiliary_losses_are_the_teams(team_of_two, model):
+    mine, theirs = (torch.load(team_of_two / f"{model}-{rank}.pt") for rank in range(2))
+    assert_same(mine, theirs)
+    line = log(team_of_two / model)[-1]
+    assert line["state"] == "complete"
+    assert ("train_auxiliary_loss" in line) == (model != "slab")
 
 
 def test_every_image_is_scored_once(team_of_two):

@@ -1,8 +1,9 @@
 """Every model by its file name: the shell `vit`, variants put into it, and whole models.
 
-`attention/` holds token mixers, `feedforward/` feed-forward networks, `whole/` models that are no
-plain shell. `build` takes a flat configuration as a space draws it: the model's keys are used, the
-recipe's are left to the trial, any other key is refused.
+`attention/` holds token mixers, `feedforward/` feed-forward networks, `reduction/` trunks that
+lead fewer and fewer tokens through the blocks, `whole/` models that are no plain shell. `build`
+takes a flat configuration as a space draws it: the model's keys are used, the recipe's are left to
+the trial, any other key is refused.
 """
 
 import importlib
@@ -17,10 +18,12 @@ import torch
 from spaces.published import GalaxyRun, galaxy_runs
 from spaces.space import nearest
 from trainables import fields
-from trainables.models import attention, feedforward, vit, whole
+from trainables.models import attention, feedforward, reduction, vit, whole
 from trainables.models.attention import softmax
 from trainables.recipe import Recipe
 
+_FOLDERS = (attention, feedforward, reduction, whole)
+_PARTS = {"mixer": "Attention", "feed": "FeedForward", "norm": "Norm", "trunk": "Trunk"}
 BASELINE = "vit"  # the shell with softmax attention, by its usual name
 
 
@@ -29,8 +32,8 @@ def _files(package: ModuleType) -> set[str]:
 
 
 def names() -> list[str]:
-    """The models that `build` knows: the files of the three folders, softmax as `vit`."""
-    found = set().union(*map(_files, (attention, feedforward, whole)))
+    """The models that `build` knows: the files of the four folders, softmax as `vit`."""
+    found = set().union(*map(_files, _FOLDERS))
     return sorted(found - {"softmax"} | {BASELINE})
 
 
@@ -43,7 +46,7 @@ def _module(name: str) -> ModuleType:
         )
     if name == BASELINE:
         return softmax
-    package = next(p for p in (attention, feedforward, whole) if name in _files(p))
+    package = next(folder for folder in _FOLDERS if name in _files(folder))
     return importlib.import_module(f"{package.__name__}.{name}")
 
 
@@ -52,9 +55,9 @@ def kinds(name: str) -> tuple[type, ...]:
     module = _module(name)
     if hasattr(module, "Attention"):
         return vit.Config, module.Config
-    if hasattr(module, "FeedForward"):
-        return vit.Config, softmax.Config, module.Config
-    return (module.Config,)
+    if hasattr(module, "Model"):
+        return (module.Config,)
+    return vit.Config, softmax.Config, module.Config
 
 
 def keys(name: str) -> list[str]:
@@ -101,14 +104,11 @@ def build(
     }
     if hasattr(module, "Model"):
         return module.Model(*configs, **sizes)
-    shell, *own = configs
-    parts: dict[str, Any] = {"mixer": partial(softmax.Attention, config=own[0])}
-    if hasattr(module, "Attention"):
-        parts["mixer"] = partial(module.Attention, config=own[0])
-    if hasattr(module, "FeedForward"):
-        parts["feed"] = partial(module.FeedForward, config=own[1])
-    if hasattr(module, "Norm"):
-        parts["norm"] = partial(module.Norm, config=own[0])
+    shell, first, last = configs[0], configs[1], configs[-1]
+    parts: dict[str, Any] = {"mixer": partial(softmax.Attention, config=first)}
+    for part, maker in _PARTS.items():
+        if hasattr(module, maker):
+            parts[part] = partial(getattr(module, maker), config=last)
     return vit.VisionTransformer(shell, **parts, **sizes)
 
 

@@ -3,11 +3,13 @@
 B batch, N tokens, D width. Norms, LayerScale, dropout and drop path are arranged here once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from trainables.models.geometry import Geometry
 
 NormMaker = Callable[[int, float], nn.Module]
 
@@ -63,17 +65,36 @@ class Branch:
     norm: NormMaker = layer_norm
 
     def around(self, *bodies: nn.Module, norm_first: bool = True) -> nn.Sequential:
-        """The `bodies` in a row, each behind a norm unless told otherwise, then what thins them."""
+        """The `bodies` in a row, each behind a norm unless told otherwise, then `thinned`."""
         parts: list[nn.Module] = []
         for body in bodies:
             parts += [self.make_norm()] * norm_first + [body]
-        parts.append(nn.Dropout(self.dropout))
+        return nn.Sequential(*parts, *self.thinned())
+
+    def thinned(self) -> nn.Sequential:
+        """What a branch goes through before it is added: dropout, LayerScale, drop path."""
+        parts: list[nn.Module] = [nn.Dropout(self.dropout)]
         if self.layer_scale is not None:
             parts.append(LayerScale(self.width, self.layer_scale))
         return nn.Sequential(*parts, DropPath(self.drop_path))
 
     def make_norm(self) -> nn.Module:
         return self.norm(self.width, self.norm_eps)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layers:
+    """What a trunk is built of: a `Branch` for every block, first to last, and what they hold.
+
+    `mixer()` makes a token mixer, `feed()` a feed-forward network, `block` says how a plain trunk
+    arranges them.
+    """
+
+    geometry: Geometry
+    branches: Sequence[Branch]
+    mixer: Callable[[], nn.Module]
+    feed: Callable[[], nn.Module]
+    block: str = "pre_norm"
 
 
 class PreNorm(nn.Module):
@@ -118,3 +139,9 @@ BLOCKS: dict[str, Callable[[Branch, nn.Module, nn.Module], nn.Module]] = {
     "post_norm": PostNorm,
     "one_residual": OneResidual,
 }
+
+
+def plain(layers: Layers) -> nn.Module:
+    """The trunk of most models: one block after the other, (B, N, D) to (B, N, D)."""
+    block = BLOCKS[layers.block]
+    return nn.Sequential(*(block(b, layers.mixer(), layers.feed()) for b in layers.branches))

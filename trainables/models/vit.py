@@ -7,13 +7,14 @@ B batch, N tokens, D width. Everything that is not the idea of a variant is writ
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
-from trainables.models.block import BLOCKS, MLP, Branch, NormMaker, layer_norm
+from trainables.models.block import BLOCKS, MLP, Branch, Layers, NormMaker, layer_norm, plain
 from trainables.models.class_attention import ClassBlock
 from trainables.models.geometry import Geometry, Patches
 from trainables.models.resize import over_grid
@@ -98,6 +99,8 @@ class VisionTransformer(nn.Module):
 
     `mixer(geometry)` makes the token mixer of one block, `feed(width, hidden, dropout)` its
     feed-forward network, both modules from (B, N, D) to (B, N, D); `norm(width, eps)` its norms.
+    `trunk(layers)` arranges them to what leads from the tokens to those that are read, perhaps
+    fewer, class tokens first.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class VisionTransformer(nn.Module):
         mixer: Callable[[Geometry], nn.Module],
         feed: Callable[[int, int, float], nn.Module] = MLP,
         norm: NormMaker = layer_norm,
+        trunk: Callable[[Layers], nn.Module] = plain,
         *,
         image_size: int,
         num_classes: int,
@@ -114,7 +118,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         D, patch = config.dim, config.patch_size(image_size)
         hidden = config.mlp_dim or 4 * D
-        self._again = {"mixer": mixer, "feed": feed, "norm": norm}
+        self._again = {"mixer": mixer, "feed": feed, "norm": norm, "trunk": trunk}
         self._again |= {"num_classes": num_classes, "in_chans": in_chans}
         self.config, self.image_size = config, image_size
         self.geometry = config.geometry(image_size)
@@ -136,9 +140,14 @@ class VisionTransformer(nn.Module):
             )
             for index in range(config.depth)
         ]
-        block = BLOCKS[config.block]
-        self.blocks = nn.Sequential(
-            *(block(b, mixer(self.geometry), feed(D, hidden, config.dropout)) for b in branches)
+        self.blocks = trunk(
+            Layers(
+                geometry=self.geometry,
+                branches=branches,
+                mixer=partial(mixer, self.geometry),
+                feed=partial(feed, D, hidden, config.dropout),
+                block=config.block,
+            )
         )
         late = replace(branches[-1], drop_path=0.0)
         self.class_blocks = nn.ModuleList(

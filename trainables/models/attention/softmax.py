@@ -34,7 +34,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(D, 3 * inner, bias=config.qkv_bias)
         self.out = nn.Linear(inner, D)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys and values of (B, N, D), each (B, H, N, E)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = scaled_dot_product_attention(q, k, v)  # (B, H, N, E)
+        return q, k, v
+
+    def joined(self, mixed: torch.Tensor) -> torch.Tensor:
+        """What the heads found, (B, H, N, E), as (B, N, D)."""
         return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.joined(scaled_dot_product_attention(*self.split(x)))
