@@ -23,7 +23,12 @@ from trainables.models.attention import softmax
 from trainables.recipe import Recipe
 
 _FOLDERS = (attention, feedforward, reduction, whole)
-_PARTS = {"mixer": "Attention", "feed": "FeedForward", "norm": "Norm", "trunk": "Trunk"}
+# which part of the shell a folder's files are, and what they call it
+_PARTS = {
+    attention: ("mixer", "Attention"),
+    feedforward: ("feed", "FeedForward"),
+    reduction: ("trunk", "Trunk"),
+}
 BASELINE = "vit"  # the shell with softmax attention, by its usual name
 
 
@@ -37,26 +42,31 @@ def names() -> list[str]:
     return sorted(found - {"softmax"} | {BASELINE})
 
 
-def _module(name: str) -> ModuleType:
-    """The file that holds what is special about model `name`."""
+def _folder(name: str) -> ModuleType:
+    """The folder of model `name`'s file."""
+    if name == BASELINE:
+        return attention
     known = names()
     if name not in known:
         raise ValueError(
             f"unknown model {name!r}{nearest(name, known)} (models: {', '.join(known)})"
         )
-    if name == BASELINE:
-        return softmax
-    package = next(folder for folder in _FOLDERS if name in _files(folder))
-    return importlib.import_module(f"{package.__name__}.{name}")
+    return next(folder for folder in _FOLDERS if name in _files(folder))
+
+
+def _module(name: str) -> ModuleType:
+    """The file that holds what is special about model `name`."""
+    folder = _folder(name)
+    return softmax if name == BASELINE else importlib.import_module(f"{folder.__name__}.{name}")
 
 
 def kinds(name: str) -> tuple[type, ...]:
     """The dataclasses whose fields are model `name`'s hyperparameters."""
-    module = _module(name)
-    if hasattr(module, "Attention"):
-        return vit.Config, module.Config
-    if hasattr(module, "Model"):
+    module, folder = _module(name), _folder(name)
+    if folder is whole:
         return (module.Config,)
+    if folder is attention:
+        return vit.Config, module.Config
     return vit.Config, softmax.Config, module.Config
 
 
@@ -102,18 +112,22 @@ def build(
         "num_classes": num_classes,
         "in_chans": in_chans,
     }
-    if hasattr(module, "Model"):
+    folder = _folder(name)
+    if folder is whole:
         return module.Model(*configs, **sizes)
     shell, first, last = configs[0], configs[1], configs[-1]
+    part, maker = _PARTS[folder]
     parts: dict[str, Any] = {"mixer": partial(softmax.Attention, config=first)}
-    for part, maker in _PARTS.items():
-        if hasattr(module, maker):
-            parts[part] = partial(getattr(module, maker), config=last)
+    parts[part] = partial(getattr(module, maker), config=last)
+    if hasattr(module, "Norm"):
+        parts["norm"] = partial(module.Norm, config=last)
     return vit.VisionTransformer(shell, **parts, **sizes)
 
 
 def _of_galaxy(run: GalaxyRun) -> dict[str, Any]:
     cells = run.corrected
+    if run.model == "vit_base":
+        return {"fine_tune": cells["fine_tune"] == "yes"}
     columns = ("depth", "dim", "mlp_dim", "k_dim")
     params: dict[str, Any] = {name: int(cells[name]) for name in columns if cells[name]}
     params |= {"patch": int(cells["patch_size"]), "heads": int(cells["num_heads"])}

@@ -5,6 +5,7 @@ B batch, N tokens, D width. Norms, LayerScale, dropout and drop path are arrange
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,6 +50,11 @@ class MLP(nn.Sequential):
         )
 
 
+def rising(rate: float, blocks: int) -> list[float]:
+    """Drop path rates of `blocks` blocks, from 0 at the first linearly to `rate` at the last."""
+    return [rate * index / max(1, blocks - 1) for index in range(blocks)]
+
+
 def layer_norm(width: int, eps: float) -> nn.Module:
     return nn.LayerNorm(width, eps=eps)
 
@@ -87,7 +93,7 @@ class Layers:
     """What a trunk is built of: a `Branch` for every block, first to last, and what they hold.
 
     `mixer()` makes a token mixer, `feed()` a feed-forward network, `block` says how a plain trunk
-    arranges them.
+    arranges them, `pool` what the head reads of what the trunk leaves.
     """
 
     geometry: Geometry
@@ -95,6 +101,21 @@ class Layers:
     mixer: Callable[[], nn.Module]
     feed: Callable[[], nn.Module]
     block: str = "pre_norm"
+    pool: str = "class"
+
+    def reduction_mistakes(self, *, class_only: bool = False) -> list[str]:
+        """Why tokens cannot be reduced in these layers; `class_only`: only the first is read."""
+        wrong = []
+        if self.geometry.prefix != 1:
+            wrong.append(
+                "the first token must be the class token: class_token must be True and "
+                "class_depth 0"
+            )
+        if self.block != "pre_norm":
+            wrong.append(f"block must be 'pre_norm', given {self.block!r}")
+        if class_only and self.pool != "class":
+            wrong.append(f"only the class token is read: pool must be 'class', given {self.pool!r}")
+        return wrong
 
 
 class PreNorm(nn.Module):
@@ -107,6 +128,15 @@ class PreNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.mix(x)
         return x + self.feed(x)
+
+
+class OpenBlock(nn.Module):
+    """The parts of a `PreNorm` block whose mixer a trunk takes apart."""
+
+    def __init__(self, branch: Branch, mixer: Any, feed: nn.Module):
+        super().__init__()
+        self.norm, self.mixer, self.thinned = branch.make_norm(), mixer, branch.thinned()
+        self.feed = branch.around(feed)
 
 
 class PostNorm(nn.Module):

@@ -14,9 +14,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainables.models.block import BLOCKS, MLP, Branch, Layers, NormMaker, layer_norm, plain
+from trainables.models.block import (
+    BLOCKS,
+    MLP,
+    Branch,
+    Layers,
+    NormMaker,
+    layer_norm,
+    plain,
+    rising,
+)
 from trainables.models.class_attention import ClassBlock
 from trainables.models.geometry import Geometry, Patches
+from trainables.models.ranges import range_mistakes
 from trainables.models.resize import over_grid
 
 # the shell of the supplement's models (WTTF, model rows "-Ti/16", "-S/16", "-B/16")
@@ -33,7 +43,7 @@ PUBLISHED = {
 }
 POOLS = ("class", "mean")
 # far beyond any published model: what is larger is a slip, and would take minutes to refuse
-_LARGEST = {"depth": 1000, "dim": 65_536, "heads": 4096, "mlp_dim": 262_144}
+_MOST_BLOCKS = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,20 +77,19 @@ class Config(Patches):
 
     def mistakes(self, image_size: int) -> list[str]:
         wrong = self.patch_mistakes(image_size)
-        for name, most in _LARGEST.items():
-            value = getattr(self, name)
-            if value is not None and not 1 <= value <= most:
-                wrong.append(f"{name} must lie between 1 and {most}, given {value}")
-        for name in ("dropout", "emb_dropout", "drop_path"):
-            if not 0 <= getattr(self, name) < 1:
-                wrong.append(f"{name} must lie in [0, 1), given {getattr(self, name)}")
+        wrong += range_mistakes(
+            self,
+            depth=(1, _MOST_BLOCKS),
+            dim=(1, 65_536),
+            heads=(1, 4096),
+            mlp_dim=(1, 262_144),
+            class_depth=(0, _MOST_BLOCKS),
+        )
         for name, allowed in (("pool", POOLS), ("block", tuple(BLOCKS))):
             if getattr(self, name) not in allowed:
                 wrong.append(
                     f"{name} must be one of {', '.join(allowed)}, given {getattr(self, name)!r}"
                 )
-        if not 0 <= self.class_depth <= _LARGEST["depth"]:
-            wrong.append(f"class_depth must lie between 0 and 1000, given {self.class_depth}")
         if not self.class_token and self.pool == "class":
             wrong.append("without a class token (class_token=False) pool must be 'mean'")
         if self.class_depth and self.pool != "class":
@@ -133,12 +142,12 @@ class VisionTransformer(nn.Module):
             Branch(
                 width=D,
                 dropout=config.dropout,
-                drop_path=config.drop_path * index / max(1, config.depth - 1),
+                drop_path=rate,
                 layer_scale=config.layer_scale,
                 norm_eps=config.norm_eps,
                 norm=norm,
             )
-            for index in range(config.depth)
+            for rate in rising(config.drop_path, config.depth)
         ]
         self.blocks = trunk(
             Layers(
@@ -147,6 +156,7 @@ class VisionTransformer(nn.Module):
                 mixer=partial(mixer, self.geometry),
                 feed=partial(feed, D, hidden, config.dropout),
                 block=config.block,
+                pool=config.pool,
             )
         )
         late = replace(branches[-1], drop_path=0.0)

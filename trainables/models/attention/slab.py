@@ -92,6 +92,7 @@ class Norm(Scheduled):
     tiny one next to nothing, and what they began with nothing after the first step.
     """
 
+    batch_statistics = True
     mean: torch.Tensor
     variance: torch.Tensor
     size: torch.Tensor

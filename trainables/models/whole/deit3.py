@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from trainables.models.geometry import Patches
-from trainables.models.timm_model import TimmModel
+from trainables.models.ranges import range_mistakes
+from trainables.models.whole_model import TimmModel
 
 PUBLISHED = {"DeiT-S/16": {"depth": 12, "dim": 384, "heads": 6, "patch": 16}}
 
@@ -25,10 +26,9 @@ class Config(Patches):
 
     def mistakes(self, image_size: int) -> list[str]:
         wrong = self.patch_mistakes(image_size)
-        if self.heads < 1 or self.dim % max(1, self.heads):
+        wrong += range_mistakes(self, depth=(1, 1000), dim=(1, 65_536), heads=(1, 4096))
+        if self.heads > 0 and self.dim % self.heads:
             wrong.append(f"heads={self.heads} must divide dim={self.dim}")
-        if not 1 <= self.depth <= 1000:
-            wrong.append(f"depth must lie between 1 and 1000, given {self.depth}")
         return wrong
 
 
@@ -51,9 +51,6 @@ class Model(TimmModel):
             drop_path_rate=config.drop_path,
             **sizes,
         )
-
-    def at(self, _image_size: int) -> Config:
-        return self.config.with_patch_of(self.image_size)
 
     def resampled(self, source: "Model") -> dict[str, torch.Tensor]:
         """Positions follow the grid, bicubic."""

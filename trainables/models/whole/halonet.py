@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from trainables.models.ranges import range_mistakes
 from trainables.models.resize import over_length
-from trainables.models.timm_model import TimmModel
+from trainables.models.whole_model import TimmModel
 
 STRIDE = 32
 ARCHITECTURES = ("halonet_h1", "halonet26t", "halonet50ts")
@@ -35,7 +36,7 @@ class Config:
         return image_size // STRIDE if self.block_size is None else self.block_size
 
     def mistakes(self, image_size: int) -> list[str]:
-        wrong, last = [], image_size // STRIDE
+        wrong, last = range_mistakes(self, halo=(1, 16)), image_size // STRIDE
         if self.architecture not in ARCHITECTURES:
             allowed = ", ".join(ARCHITECTURES)
             wrong.append(f"architecture must be one of {allowed}, given {self.architecture!r}")
@@ -50,8 +51,6 @@ class Config:
                 f"block_size must divide the last map's {last} positions a side "
                 f"(allowed: {fits}), given {self.block_size}"
             )
-        if not 1 <= self.halo <= 16:
-            wrong.append(f"halo must lie between 1 and 16, given {self.halo}")
         return wrong
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from trainables.models.geometry import Geometry, Patches
+from trainables.models.ranges import range_mistakes
 from trainables.models.resize import over_grid
-from trainables.models.timm_model import TimmModel
+from trainables.models.whole_model import TimmModel
 
 PUBLISHED = {"Mixer-S/16": {"depth": 8, "dim": 512, "patch": 16}}
 
@@ -29,9 +30,7 @@ class Config(Patches):
 
     def mistakes(self, image_size: int) -> list[str]:
         wrong = self.patch_mistakes(image_size)
-        for name, most in (("depth", 1000), ("dim", 65_536)):
-            if not 1 <= getattr(self, name) <= most:
-                wrong.append(f"{name} must lie between 1 and {most}, given {getattr(self, name)}")
+        wrong += range_mistakes(self, depth=(1, 1000), dim=(1, 65_536))
         for name in ("token_ratio", "channel_ratio"):
             if int(getattr(self, name) * self.dim) < 1:
                 wrong.append(f"{name} times dim must be at least 1, given {getattr(self, name)}")
@@ -55,9 +54,6 @@ class Model(TimmModel):
             drop_path_rate=config.drop_path,
             **sizes,
         )
-
-    def at(self, _image_size: int) -> Config:
-        return self.config.with_patch_of(self.image_size)
 
     def _geometry(self) -> Geometry:
         side = self.image_size // self.config.patch_size(self.image_size)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from trainables.models.timm_model import TimmModel
+from trainables.models.ranges import range_mistakes
+from trainables.models.whole_model import TimmModel
 
 LAYERS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 PUBLISHED = {"ResNet50": {"depth": 50}}
@@ -20,11 +21,9 @@ class Config:
     fine_tune: bool = True
 
     def mistakes(self, _image_size: int) -> list[str]:
-        wrong = []
+        wrong = range_mistakes(self, width=(1, 4096))
         if self.depth not in LAYERS:
             wrong.append(f"depth must be one of {', '.join(map(str, LAYERS))}, given {self.depth}")
-        if not 1 <= self.width <= 4096:
-            wrong.append(f"width must lie between 1 and 4096, given {self.width}")
         return wrong
 
 

@@ -1,0 +1,21 @@
+"""A-ViT in the plain shell: when a token halts, and what it costs not to."""
+
+from spaces.space import Divides, Real, Space
+from spaces.supplement import SHELL, TRAINING
+
+SPACE = Space(
+    model="avit",
+    family="Token Removal",
+    params={
+        **SHELL,
+        "gate_scale": Real(1.0, 100.0, log=True),
+        "gate_center": Real(1.0, 10.0),
+        "target_share": Real(0.25, 1.0),
+        "ponder_weight": Real(1e-4, 0.1, log=True),
+        "prior_weight": Real(1e-3, 0.1, log=True),
+        **TRAINING,
+    },
+    fixed={"qkv_bias": True},
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    source="Yin et al. 2022; the supplement has no row",
+)

@@ -1,0 +1,21 @@
+"""DynamicViT in the plain shell: how many patches its predictors keep, and how strictly."""
+
+from spaces.space import Divides, Integer, Real, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="dynamicvit",
+    family="Token Removal",
+    params={
+        **SHELL,
+        "keep_rate": Real(0.5, 1.0),
+        "stages": Integer(1, 4),
+        "ratio_weight": Real(0.1, 10.0, log=True),
+        **TRAINING,
+    },
+    fixed={"qkv_bias": True},
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    # without its loss of the shares, the row's training and evaluation kept different ones
+    published=(row("Dynamic ViT-S/16", keep_rate=0.9, stages=3, ratio_weight=2.0),),
+    source="wttf_table6.csv",
+)

@@ -1,0 +1,20 @@
+"""GTP in the plain shell: how many patches leave in a block, and what they leave behind."""
+
+from spaces.space import Choice, Divides, Real, Space
+from spaces.supplement import SHELL, TRAINING
+
+SPACE = Space(
+    model="gtp",
+    family="Token Merging",
+    params={
+        **SHELL,
+        "propagated": Choice((2, 4, 8, 12, 16)),
+        "theta": Real(0.3, 1.0),
+        "alpha": Real(0.0, 1.0),
+        "neighbours": Choice((0, 4, 8, 16)),
+        **TRAINING,
+    },
+    fixed={"qkv_bias": True},
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    source="Xu et al. 2024; the supplement has no row",
+)

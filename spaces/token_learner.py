@@ -1,0 +1,39 @@
+"""TokenLearner in the plain shell: how many tokens it learns, and after which share of the depth.
+
+The published rows run the same blocks before and after (`faithful`), which saves parameters.
+"""
+
+from spaces.space import Choice, Divides, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="token_learner",
+    family="Summary Tokens",
+    params={
+        **SHELL,
+        "learned_tokens": Choice((4, 8, 16, 32)),
+        "insert_share": Choice((0.25, 0.5, 0.75)),
+        "faithful": Choice((False, True)),
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    fixed={"qkv_bias": True},
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(
+        row(
+            "Token Learner-8-75-S/16",
+            learned_tokens=8,
+            insert_share=0.75,
+            faithful=True,
+            layer_scale=1e-4,
+        ),
+        row(
+            "Token Learner-8-50-S/16",
+            learned_tokens=8,
+            insert_share=0.5,
+            faithful=True,
+            layer_scale=1e-4,
+        ),
+    ),
+    source="wttf_table6_cut.csv",
+)

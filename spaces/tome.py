@@ -1,0 +1,19 @@
+"""ToMe in the plain shell: how many tokens every block merges."""
+
+from spaces.space import Choice, Divides, Integer, Space
+from spaces.supplement import SHELL, TRAINING, row
+
+SPACE = Space(
+    model="tome",
+    family="Token Merging",
+    params={
+        **SHELL,
+        "r": Integer(1, 64, log=True),
+        "layer_scale": Choice((1e-4, 1e-2, 1.0)),
+        **TRAINING,
+    },
+    fixed={"qkv_bias": True},
+    rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    published=(row("ToMe-S-R-8/16", r=8, layer_scale=1e-4),),
+    source="wttf_table6_cut.csv",
+)
