@@ -20,7 +20,8 @@ MULTIPLY_ADDS = frozenset(
     ("addbmm", "addmm", "baddbmm", "bmm", "conv", "dot", "einsum", "linear", "matmul", "mm", "mv")
 )
 _FREE = """
-    alpha_dropout amax amin argmax argsort bernoulli bernoulli_ broadcast_to clamp_max clamp_max_
+    adaptive_max_pool2d alpha_dropout amax amin argmax argsort bernoulli bernoulli_ broadcast_to
+    clamp_max clamp_max_
     clamp_min clamp_min_ clone diagonal empty_like expand_as eye fill_ flip hardtanh hardtanh_
     im2col imag index_select le lift_fresh logical_and logical_not logical_or lt masked_fill_
     masked_select max_pool1d max_pool2d maximum min minimum movedim ne new_ones ones_like pad

@@ -1,0 +1,16 @@
+"""EfficientViT, by timm: channels and blocks of its stages, as multiples of the published ones."""
+
+from spaces.space import Choice, Space
+from spaces.supplement import TRAINING, whole_row
+
+SPACE = Space(
+    model="efficientvit",
+    family="Hybrid Attention",
+    params={
+        "width": Choice((0.25, 0.5, 0.75, 1.0, 1.5)),
+        "depth": Choice((0.5, 1.0, 1.5)),
+        **TRAINING,
+    },
+    published=(whole_row("Efficient ViT-B-2", width=1.0, depth=1.0),),
+    source="wttf_table6.csv",
+)
