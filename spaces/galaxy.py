@@ -26,7 +26,10 @@ def _params(run: GalaxyRun) -> dict[str, Value]:
     params: dict[str, Value] = {
         name: int(cells[column]) for column, name in _COLUMNS.items() if cells[column]
     }
-    params["grid"] = IMAGE_SIZE // int(cells["patch_size"])
+    if cells["patch_size"]:
+        params["grid"] = IMAGE_SIZE // int(cells["patch_size"])
+    if cells["fine_tune"]:
+        params["fine_tune"] = cells["fine_tune"] == "yes"
     params |= _TRAINED
     params["lr"], params["gamma"] = float(cells["lr"]), float(cells["gamma"])
     if cells["shared_kv"]:
@@ -42,7 +45,9 @@ def _results(run: GalaxyRun) -> dict[str, float]:
     }
     if (count := run.number("n_params")) is not None:
         results["params"] = count
-    return results | {"gflops": galaxy_gflops()[run.address]}
+    if run.address in galaxy_gflops():
+        results["gflops"] = galaxy_gflops()[run.address]
+    return results
 
 
 def points(model: str) -> tuple[Point, ...]:
