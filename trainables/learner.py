@@ -5,6 +5,7 @@ from a rank or from what ran before: order and augmentation do not depend on the
 and an epoch can be run again. B batch, S pixels a side.
 """
 
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables import models
 from trainables.augment import DRAWS, augmented
+from trainables.batch_norm import TeamBatchNorm, uses_batches
 from trainables.config import TrialConfig
 from trainables.data import Dataset, decoded, open_dataset
 from trainables.models import auxiliary
@@ -65,6 +67,7 @@ class Learner:
             num_classes=self.dataset.num_classes,
         ).to(team.device)
         self.shared = team.share(self.model)
+        self.batched = uses_batches(self.model)
         self.optimizer = self.recipe.optimizer(self.model)
         self.schedule = self.recipe.scheduler(self.optimizer, task.epochs)
         self.weights = self.recipe.weights(self.dataset.class_counts("train")).to(team.device)
@@ -89,12 +92,12 @@ class Learner:
         has any.
         """
         images, labels = _split(self.task.data, "train", self.task.image_size)
-        seed, size = self.task.seed, self.recipe.batch_size
+        seed = self.task.seed
         order = torch.randperm(len(labels), generator=_generator(seed, epoch, _ORDER))
         draws = torch.rand(len(labels), DRAWS, generator=_generator(seed, epoch, _AUGMENT))
         torch.manual_seed(_seed(seed, epoch, _DROPOUT, self.team.rank))
         score = Score.empty(self.dataset.num_classes, self.team.device)
-        batches, auxiliaries = order.split(size), []
+        batches, auxiliaries = self._batches(order), []
         self.shared.train()
         for number, whole in enumerate(batches):
             set_progress(self.model, (epoch - 1 + number / len(batches)) / self.task.epochs)
@@ -103,7 +106,8 @@ class Learner:
             mine = own if len(own) else whole[:1]
             total = self.weights[labels[whole].to(self.team.device)].sum()
             target = labels[mine].to(self.team.device)
-            with auxiliary.collected() as losses:
+            pooling = TeamBatchNorm() if self.batched and self.team.size > 1 else nullcontext()
+            with auxiliary.collected() as losses, pooling:
                 logits = self.shared(self._augmented(images, mine, draws[mine]))
             loss = cross_entropy(logits, target, self.weights, reduction="sum") / total
             beside = sum(losses.values(), start=torch.zeros((), device=self.team.device))
@@ -117,6 +121,15 @@ class Learner:
         set_progress(self.model, epoch / self.task.epochs)
         self.team.align(self.model)
         return self._pooled(score), self._mean(auxiliaries)
+
+    def _batches(self, order: torch.Tensor) -> list[torch.Tensor]:
+        """`order` in batches. A last one of one image joins the one before it where it must have
+        a variance.
+        """
+        batches = list(order.split(self.recipe.batch_size))
+        if self.batched and len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2:] = [torch.cat(batches[-2:])]
+        return batches
 
     def rehearse(self) -> None:
         """Find out together whether a step fits into memory, before any collective needs all.

@@ -18,11 +18,19 @@ from trainables.trial import Trial
 pytestmark = pytest.mark.usefixtures("one_thread")
 # of 43 training images: the last batch holds 1, fewer than there are workers, or 3
 BATCHES = (6, 8)
+BATCHED = "resnet"  # normalised by statistics of the whole team's batch
 STATEFUL = ("routing", "slab", "switch")  # statistics over the team, losses beside the logits
 
 
 def settings(data: Path, **changes: Any) -> dict[str, Any]:
     return FLAT | {"data": str(data), "epochs": 2} | changes
+
+
+def batched(data: Path) -> dict[str, Any]:
+    """A ResNet, whose last batch of an epoch has 3 images."""
+    shell = ("grid", "depth", "dim", "heads")
+    flat = {k: v for k, v in settings(data, batch_size=8, dropout=0.0).items() if k not in shell}
+    return flat | {"model": BATCHED, "depth": 26, "width": 8, "image_size": 32, "lr": 1e-6}
 
 
 def together(rank: int, folder: Path, data: Path) -> None:
@@ -37,6 +45,7 @@ def together(rank: int, folder: Path, data: Path) -> None:
 
     for batch in BATCHES:
         finish(joined(f"batch-{batch}", batch_size=batch, dropout=0.0))
+    finish(Trial(TrialConfig.from_flat(batched(data)), folder / BATCHED, team))
     finish(joined("whole"))
     for model in STATEFUL:
         trial = joined(model, model=model)
@@ -76,6 +85,14 @@ def test_two_workers_do_as_one(team_of_two, tiny_data, tmp_path, batch):
     same = [name for name in told([alone])[0] if name not in ("lr", "done", "epoch")]
     for name in same:
         assert first[name] == pytest.approx(alone[name], abs=1e-4), name
+
+
+def test_batch_norm_is_that_of_the_whole_batch(team_of_two, tiny_data, tmp_path):
+    trial = opened(batched(tiny_data), tmp_path / "alone")
+    alone, first = finish(trial), log(team_of_two / BATCHED)
+    for mine, theirs in zip(told(alone), told(first), strict=True):
+        for name in ("train_loss", "train_top1", "valid_loss", "valid_top1"):
+            assert theirs[name] == pytest.approx(mine[name], abs=1e-5), name
 
 
 @pytest.mark.parametrize("model", STATEFUL)
