@@ -110,6 +110,16 @@ def name_mistakes(sweep: str) -> list[str]:
     return []
 
 
+def fitting_size(variant: str, image_size: int) -> int:
+    """`image_size`, or the next larger one that the variant has whatever its parameters."""
+    rules = [rule for rule in spaces.load(variant).rules if rule.names == ("image_size",)]
+    sizes = range(image_size, 2 * image_size)
+    return next(
+        (size for size in sizes if all(rule.holds({"image_size": size}) for rule in rules)),
+        image_size,
+    )
+
+
 def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: int) -> list[str]:
     """What is wrong with `--set` and the image size for `variant`'s space, all at once."""
     from trainables import models

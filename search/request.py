@@ -5,13 +5,24 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 import spaces
 from search import home
-from search.plan import FULL, QUICK, Budget, Plan, described, name_mistakes, setting_mistakes
+from search.plan import (
+    FULL,
+    QUICK,
+    Budget,
+    Plan,
+    described,
+    fitting_size,
+    name_mistakes,
+    setting_mistakes,
+)
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.data import DataError, Dataset, UnknownDatasetError, check
@@ -89,6 +100,16 @@ class Request:
         )
 
 
+class _List(argparse.Action):
+    """Print what can be searched, and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from search.listing import listing
+
+        Console().print(listing())
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="python -m search.run",
@@ -96,7 +117,10 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 some trials failed, 2 bad request, 3 locked by another "
         "driver, 4 data, 5 resources, 6 storage, 130 interrupted.",
     )
-    root.add_argument("variant", help=f"what is searched: {', '.join(spaces.names())}")
+    root.add_argument("variant", help="what is searched, one of those that --list shows")
+    root.add_argument(
+        "--list", action=_List, nargs=0, help="every variant, with its published rows"
+    )
     root.add_argument("--data", help="a data set's name, or a folder of Parquet shards (digits)")
     root.add_argument("--name", help="the sweep's name (made of variant, data and image size)")
     root.add_argument("--home", type=Path, default=home.default(), help="folder of everything")
@@ -133,11 +157,14 @@ def _numbers(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 
 def _budget(given: argparse.Namespace) -> Budget:
-    """Quick on a machine without a GPU, unless a cluster or the full budget is asked for."""
+    """Quick without a GPU, cluster or wish for the full one; at an image size the variant has."""
     from search.cluster import address_of
 
     has_gpu = Path("/dev/nvidiactl").exists()
-    return FULL if given.full or has_gpu or address_of(given.address) else QUICK
+    budget = FULL if given.full or has_gpu or address_of(given.address) else QUICK
+    if given.variant not in spaces.names():
+        return budget
+    return replace(budget, image_size=fitting_size(given.variant, budget.image_size))
 
 
 def _earlier(folder: Path, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:

@@ -9,6 +9,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="afno",
+    family="Fourier Attention",
     params={
         "grid": SHELL["grid"],
         "depth": SHELL["depth"],

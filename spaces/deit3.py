@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="deit3",
+    family="Baseline",
     params={**SHELL, "layer_scale": Choice((1e-6, 1e-4, 1e-2, 1.0)), **TRAINING},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
     published=(row("DeiT-S/16", layer_scale=1e-6),),

@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="fnet",
+    family="Fourier Attention",
     params={
         "grid": SHELL["grid"],
         "depth": SHELL["depth"],

@@ -8,6 +8,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="gfnet",
+    family="Fourier Attention",
     params={
         "grid": SHELL["grid"],
         "depth": Integer(2, 20),

@@ -5,6 +5,7 @@ from spaces.supplement import TRAINING
 
 SPACE = Space(
     model="halonet",
+    family="Sparse Attention",
     params={
         "architecture": Choice(("halonet_h1", "halonet26t", "halonet50ts")),
         "halo": Integer(1, 4),

@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="hydra",
+    family="Kernel Attention",
     params={
         "grid": SHELL["grid"],
         "depth": SHELL["depth"],

@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="informer",
+    family="Sparse Attention",
     params={**SHELL, "factor": Integer(1, 10), **TRAINING},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
     published=(row("Inform-S/16", factor=5, drop_path=0.0),),

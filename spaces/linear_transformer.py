@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING
 
 SPACE = Space(
     model="linear_transformer",
+    family="Kernel Attention",
     params={**SHELL, "layer_scale": Choice((1e-4, 1e-2, 1.0)), **TRAINING},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
     source="Katharopoulos et al. 2020; the supplement could not train it and has no row",

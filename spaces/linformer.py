@@ -6,6 +6,7 @@ from spaces.supplement import TRAINING
 
 SPACE = Space(
     model="linformer",
+    family="Low-Rank Attention",
     params={
         "grid": Choice((7, 8, 14, 28)),
         "depth": Integer(4, 12),

@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, whole_row
 
 SPACE = Space(
     model="mixer",
+    family="Non-Attention Shuffling",
     params={
         "grid": SHELL["grid"],
         "depth": Integer(2, 12),

@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="nystromformer",
+    family="Low-Rank Attention",
     params={
         **SHELL,
         "landmarks": Integer(4, 128, log=True),

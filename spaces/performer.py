@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING
 
 SPACE = Space(
     model="performer",
+    family="Kernel Attention",
     params={
         **SHELL,
         "features": Choice((32, 64, 128, 256)),

@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="polysa",
+    family="Kernel Attention",
     params={
         **SHELL,
         "layer_scale": Choice((1e-4, 1e-2, 1.0)),

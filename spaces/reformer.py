@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING
 
 SPACE = Space(
     model="reformer",
+    family="Sparse Attention",
     params={
         **SHELL,
         "bucket_size": Choice((8, 16, 32, 64)),

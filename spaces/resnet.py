@@ -5,6 +5,7 @@ from spaces.supplement import TRAINING, whole_row
 
 SPACE = Space(
     model="resnet",
+    family="Baseline",
     params={"depth": Choice((26, 50, 101)), "width": Choice((16, 32, 48, 64)), **TRAINING},
     published=(whole_row("ResNet50", depth=50, width=64),),
     source="wttf_table6.csv",

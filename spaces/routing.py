@@ -8,6 +8,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="routing",
+    family="Sparse Attention",
     params={
         **SHELL,
         "clusters": Integer(4, 32, log=True),

@@ -8,6 +8,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="sinkhorn",
+    family="Sparse Attention",
     params={
         **SHELL,
         "class_depth": Integer(1, 3),

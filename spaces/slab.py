@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="slab",
+    family="Kernel Attention",
     params={
         **SHELL,
         "kernel_size": Choice((3, 5, 7)),

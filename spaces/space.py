@@ -172,11 +172,13 @@ Rule = Divides | AtMost
 class Space:
     """The parameters of a search with their domains, constants, rules and published points.
 
-    `model` names what `trainables.models.build` builds; `fixed` are constants of every trial.
+    `model` names what `trainables.models.build` builds, `family` its class in the supplement's
+    taxonomy; `fixed` are constants of every trial.
     """
 
     params: Mapping[str, Domain]
     model: str = ""
+    family: str = ""
     fixed: Mapping[str, Value] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     published: tuple[Point, ...] = ()

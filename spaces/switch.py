@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="switch",
+    family="More MLPs",
     params={
         **SHELL,
         "experts": Choice((2, 4, 8, 16)),

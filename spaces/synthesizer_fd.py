@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="synthesizer_fd",
+    family="Fixed Attention",
     params={
         **SHELL,
         "rows": Integer(2, 48, log=True),

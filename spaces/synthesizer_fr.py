@@ -5,6 +5,7 @@ from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(
     model="synthesizer_fr",
+    family="Fixed Attention",
     params={
         **SHELL,
         "rank": Integer(1, 48, log=True),

@@ -6,6 +6,7 @@ from spaces.supplement import TRAINING
 
 SPACE = Space(
     model="vit",
+    family="Baseline",
     params={
         "grid": Choice((7, 8, 14, 28)),
         "depth": Integer(4, 12),

@@ -43,10 +43,21 @@ def test_modules_of_commands_exist(page):
         assert hasattr(module, "main") or Path(str(module.__file__)).name == "__init__.py", command
 
 
-@pytest.mark.parametrize("command", [c for c in commands("README.md") if "search.run " in c])
+def sweeps() -> list[str]:
+    found = [command for command in commands("README.md") if "search.run " in command]
+    return [command for command in found if "--list" not in command]
+
+
+@pytest.mark.parametrize("command", sweeps())
 def test_sweeps_of_the_readme_parse(command):
     given = parser().parse_args(shlex.split(command)[3:])
     assert fields.assignments(given.settings) is not None
+
+
+def test_every_variant_is_named_in_its_family():
+    rows = re.findall(r"^\| ([A-Z][\w -]+) \| (`.*`) \|$", README, re.MULTILINE)
+    named = {name: family for family, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert named == {name: spaces.load(name).family for name in spaces.names()}
 
 
 def tree() -> list[str]:

@@ -8,56 +8,40 @@ from spaces.published import table6_corrected
 from trainables import models
 from trainables.efficiency import published
 from trainables.efficiency.published import Row, main, rows
+from trainables.models import vit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 # reported as failed by the supplement, so without a row
-UNPRINTED = {"halonet", "linear_transformer", "performer", "reformer"}
-# names whose models are in a later part of the zoo
-MISSING = {
-    "CaiT-S-24",
-    "Coat-Ti",
-    "CvT-13",
-    "Dynamic ViT-S/16",
-    "EViT Fuse-S/16",
-    "EViT-S/16",
-    "Efficient Mod-S",
-    "Efficient ViT-B-2",
-    "EfficientFormerV2-S0",
-    "FastViT-12",
-    "FocalNet-S-Srf",
-    "FocalNet-Ti-Srf",
-    "NextViT-S",
-    "ResT-S",
-    "STViT-Swin-Ti-W-7/4",
-    "SwiftFormer",
-    "Swin-S-W/7/4",
-    "Swin-Ti-W/7/4",
-    "SwinV2-Ti-W/7/4",
-    "ToMe-S-R-8/16",
-    "Token Learner-8-50-S/16",
-    "Token Learner-8-75-S/16",
-    "WaveViT-S",
-    "XCiT-S-12/16",
-}
+UNPRINTED = {"avit", "gtp", "halonet", "hivit", "linear_transformer", "performer", "reformer"}
+# the first seed's, all of whose rows are columns of its own tables
+OF_FIRST_SEED = {"vit_base"}
 
 
 def test_every_row_belongs_to_a_model():
     ours = {row for name in models.names() for row in models.published(name)}
-    assert {row["model"] for row in table6_corrected()} - ours == MISSING
+    assert {row["model"] for row in table6_corrected()} <= ours
 
 
-@pytest.mark.parametrize("name", models.names())
+SHELLS = [name for name in models.names() if vit.Config in models.kinds(name)]
+WHOLE = [name for name in models.names() if name not in SHELLS]
+
+
+@pytest.mark.parametrize(
+    "name", [*SHELLS, *(pytest.param(name, marks=pytest.mark.slow) for name in WHOLE)]
+)
 def test_rows_at_224_px(name):
     found = list(rows([name], image_sizes=(224,)))
-    assert found
-    verdicts = {(row.model, row.address): row.verdict for row in found}
-    assert set(verdicts.values()) == {"not printed" if name in UNPRINTED else "agrees"}, found
+    assert found or name in OF_FIRST_SEED
+    expected = "within its known 1.5 %" if name == "xcit" else "agrees"
+    expected = "not printed" if name in UNPRINTED else expected
+    assert {row.verdict for row in found} <= {expected}, found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", models.names())
-def test_rows_at_384_px(name):
-    assert all(row.verdict == "agrees" for row in rows([name], image_sizes=(384,)) if row.address)
+def test_rows_at_larger_images(name):
+    found = [row for row in rows([name], image_sizes=(382, 384)) if row.address]
+    assert all(row.verdict in ("agrees", "within its known 1.5 %") for row in found), found
 
 
 @pytest.mark.parametrize("name", [name for name in models.names() if name not in UNPRINTED])

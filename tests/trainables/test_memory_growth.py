@@ -12,8 +12,8 @@ from trainables import models
 from trainables.models import vit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-# a Synthesizer's logits are N x N by definition
-QUADRATIC = ("synthesizer_fd", "synthesizer_fr")
+# a Synthesizer's logits are N x N by definition, and so are GTP's graph and what it sparsifies
+QUADRATIC = ("synthesizer_fd", "synthesizer_fr", "gtp")
 SHELLS = [name for name in models.names() if vit.Config in models.kinds(name)]
 SHELL = {"depth": 1, "dim": 16, "heads": 1, "mlp_dim": 16}
 SMALL_GRID, LARGE_GRID = 14, 28  # with a class token 197 and 785 tokens: 4 times as many

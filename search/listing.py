@@ -1,0 +1,60 @@
+"""Every variant that can be searched, by the supplement's taxonomy, with its published rows."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+import spaces
+from spaces.published import galaxy_runs, table6_corrected
+from trainables import models
+
+IMAGE_SIZE = "224"
+FAMILIES = (
+    "Baseline",
+    "Low-Rank Attention",
+    "Sparse Attention",
+    "Fixed Attention",
+    "Kernel Attention",
+    "Hybrid Attention",
+    "Fourier Attention",
+    "Non-Attention Shuffling",
+    "Token Removal",
+    "Token Merging",
+    "Summary Tokens",
+    "More MLPs",
+)
+
+
+def _rows(variant: str) -> Iterator[tuple[str, str, str]]:
+    """Name, parameters in millions and GFLOPs of a variant's published rows."""
+    published = models.published(spaces.load(variant).model)
+    of_first_seed = {run.run_id for run in galaxy_runs()}
+    if runs := published.keys() & of_first_seed:
+        yield f"{len(runs)} runs of the first seed", "", ""
+    for model in sorted(published.keys() - of_first_seed):
+        lines = [r for r in table6_corrected() if r["model"] == model and r["res_px"] == IMAGE_SIZE]
+        if lines:
+            yield model, lines[0]["params_m"], lines[0]["gflops"]
+        else:
+            yield f"{model} (published without a row)", "", ""
+
+
+def _rank(family: str) -> int:
+    return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
+
+
+def listing() -> Table:
+    """The table of `python -m search.run --list`; costs as published, at 224 px."""
+    table = Table("family", "variant", "published row", title="What can be searched")
+    for heading in ("params M", "GFLOPs"):
+        table.add_column(heading, justify="right")
+    variants = sorted(spaces.names(), key=lambda name: (_rank(spaces.load(name).family), name))
+    shown = ""
+    for variant in variants:
+        family, name = spaces.load(variant).family, variant
+        if family != shown and shown:
+            table.add_section()
+        for row in _rows(variant):
+            table.add_row("" if family == shown else family, name, *row)
+            shown, name = family, ""
+    return table

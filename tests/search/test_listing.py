@@ -1,0 +1,42 @@
+"""The list names every variant once, in its family, with its published costs."""
+
+import pytest
+
+import spaces
+from search import run
+from search.listing import FAMILIES, listing
+from spaces.published import table6_corrected
+
+
+def cells() -> list[list[str]]:
+    columns = [list(column.cells) for column in listing().columns]
+    return [list(map(str, row)) for row in zip(*columns, strict=True)]
+
+
+def test_every_variant_is_named_once():
+    named = [row[1] for row in cells() if row[1]]
+    assert sorted(named) == spaces.names()
+
+
+def test_families_are_those_of_the_supplement_in_its_order():
+    shown = [row[0] for row in cells() if row[0]]
+    assert shown == list(FAMILIES)
+    printed = {r["taxonomy_class"].removesuffix(" (ResNet)") for r in table6_corrected()}
+    assert printed <= set(FAMILIES)
+
+
+def test_published_costs():
+    rows = {row[2]: row[3:] for row in cells()}
+    assert rows["Hydra-S/16"] == ["22.06", "4.29"]
+    assert rows["Performer-S/16 (published without a row)"] == ["", ""]
+    assert rows["24 runs of the first seed"] == ["", ""]
+    models_at_224 = {r["model"] for r in table6_corrected() if r["res_px"] == "224"}
+    assert models_at_224 <= rows.keys()
+
+
+def test_the_command_prints_it_and_ends(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as ended:
+        run.main(["--list"])
+    assert ended.value.code == 0
+    assert "nystromformer" in capsys.readouterr().out
