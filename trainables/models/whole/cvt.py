@@ -35,9 +35,9 @@ class Config:
 
     `depth_1` to `depth_3` are the blocks of the stages, `kv_stride` that of the convolution before
     keys and values. `drop_path` is the rate of the last block, from 0 at the first it rises
-    linearly. The projections have batch norms over all positions of a batch: few images a worker
-    make them noisy, as the last map is small. `faithful` divides the logits by √D, as the authors'
-    program does, instead of √E.
+    linearly. The projections have batch norms over all positions of all workers' batches: few
+    images make them noisy, as the last map is small. `faithful` divides the logits by √D, as the
+    authors' program does, instead of √E.
     """
 
     width: int = 64

@@ -1,7 +1,7 @@
 """EfficientFormerV2: convolutions first, attention in the last stages (Li et al. 2023).
 
-As timm builds it. Batch norm throughout: fewer than about 8 images a worker make its statistics
-noisy, and with them every validation.
+As timm builds it. Batch norm throughout, over the batches of all workers: a batch of fewer than
+about 8 images makes its statistics noisy, and with them every validation.
 """
 
 import math

@@ -1,7 +1,8 @@
 """EfficientViT: multi-scale linear attention with ReLU (Cai et al. 2023, MIT-HAN lab).
 
-As timm builds it. Batch norm throughout: fewer than about 8 images a worker make its statistics
-noisy, and with them every validation. Of any image size from 32 px.
+As timm builds it. Batch norm throughout, over the batches of all workers: a batch of fewer than
+about 8 images makes its statistics noisy, and with them every validation. Of any image size from
+32 px.
 """
 
 from typing import Any, cast

@@ -1,6 +1,8 @@
 """HaloNet: attention of blocks to themselves and a halo around them (Vaswani et al. 2021).
 
 As timm builds it. The image is cut into blocks at every stage, so its size is a multiple of 32.
+Batch norm throughout, over the batches of all workers: a batch of fewer than about 8 images makes
+its statistics noisy, and with them every validation.
 """
 
 from dataclasses import dataclass, replace

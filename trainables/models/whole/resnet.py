@@ -1,4 +1,8 @@
-"""ResNet with bottlenecks (He et al. 2016), as timm builds it. Of any image size."""
+"""ResNet with bottlenecks (He et al. 2016), as timm builds it. Of any image size.
+
+Batch norm throughout, over the batches of all workers: a batch of fewer than about 8 images makes
+its statistics noisy, and with them every validation.
+"""
 
 from dataclasses import dataclass
 from typing import Any

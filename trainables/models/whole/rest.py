@@ -37,7 +37,8 @@ class Config:
 
     `depth_1` to `depth_4` are the blocks of the stages. `drop_path` is the rate of the last block,
     from 0 at the first it rises linearly. The stem and the steps between stages have batch norms
-    over all positions of a batch: few images a worker make them noisy, as the last map is small.
+    over all positions of all workers' batches: few images make them noisy, as the last map is
+    small.
     """
 
     width: int = 64

@@ -39,8 +39,8 @@ class Config:
 
     `depth_1` to `depth_4` are the blocks of the stages, `mlp_scale` multiplies the ratios of their
     feed-forward networks (8, 8, 4, 4). `drop_path` is the rate of the last block, from 0 at the
-    first it rises linearly. Stem and wavelet attention have batch norms over all positions of a
-    batch; their maps are large, so that few images a worker do little harm.
+    first it rises linearly. Stem and wavelet attention have batch norms over all positions of all
+    workers' batches; their maps are large, so that few images do little harm.
     """
 
     dim_head: int = 32

@@ -1,6 +1,7 @@
 """XCiT: attention between channels instead of tokens (El-Nouby et al. 2021), as timm builds it.
 
-Batch norm in its patch embedding: fewer than about 8 images a worker make it noisy.
+Batch norm in its patch embedding, over the batches of all workers: fewer than about 8 images make
+it noisy.
 """
 
 from dataclasses import dataclass
