@@ -36,7 +36,7 @@ def _rows(variant: str) -> Iterator[tuple[str, str, str]]:
         if lines:
             yield model, lines[0]["params_m"], lines[0]["gflops"]
         else:
-            yield f"{model} (published without a row)", "", ""
+            yield model, "no row", "no row"
 
 
 def _rank(family: str) -> int:
@@ -45,7 +45,10 @@ def _rank(family: str) -> int:
 
 def listing() -> Table:
     """The table of `python -m search.run --list`; costs as published, at 224 px."""
-    table = Table("family", "variant", "published row", title="What can be searched")
+    table = Table(title="What can be searched")
+    table.add_column("family")
+    table.add_column("variant", min_width=max(map(len, spaces.names())))  # names are typed in full
+    table.add_column("published row")
     for heading in ("params M", "GFLOPs"):
         table.add_column(heading, justify="right")
     variants = sorted(spaces.names(), key=lambda name: (_rank(spaces.load(name).family), name))
