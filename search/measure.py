@@ -37,8 +37,9 @@ Progress = Callable[[int, int], None]
 
 
 def architecture(params: Mapping[str, Value]) -> dict[str, Value]:
-    """Those parameters that make the model; the recipe's do not change its cost."""
-    return {k: v for k, v in sorted(params.items()) if k not in fields.names(Recipe)}
+    """Those parameters that make the model; the recipe's and drop path do not change its cost."""
+    costless = {*fields.names(Recipe), "drop_path"}
+    return {name: value for name, value in sorted(params.items()) if name not in costless}
 
 
 def counter(plan: Plan) -> Callable[[dict[str, Value]], float]:

@@ -46,6 +46,20 @@ def _header(request: Request, plan: Plan, console: Console) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _attainable(plan: Plan, console: Console) -> Plan:
+    from search.limits import attainable
+
+    raised = attainable(plan)
+    if raised != plan:
+        console.print(
+            f"note: {plan.variant} has hardly a configuration within {plan.max_gflops:g} GFLOPs at "
+            f"{plan.image_size} px; this sweep's limit is {raised.max_gflops:g}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return raised
+
+
 def _search(request: Request, plan: Plan, console: Console) -> int:
     """Train, measure, report; the exit code."""
     from search import measure
@@ -91,6 +105,8 @@ def _run(request: Request, console: Console) -> int:
             raise BadRequestError(
                 [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
             )
+        if request.budget.max_gflops and not (request.earlier or request.numbers["max_gflops"]):
+            plan = _attainable(plan, console)
         _header(request, plan, console)
         _decode(dataset, plan.image_size, console)
         with chatter_to(request.folder / "log.txt") as stream:

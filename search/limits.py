@@ -1,0 +1,30 @@
+"""A limit on GFLOPs that the variant can keep."""
+
+import math
+import random
+from dataclasses import replace
+
+from search.measure import counter
+from search.plan import Plan
+
+_DRAWS = 12
+_ROOM = 1.5  # so that more than the cheapest configuration is left to search
+
+
+def attainable(plan: Plan) -> Plan:
+    """`plan`, its limit raised if none of a few random configurations keeps it."""
+    limit = plan.max_gflops
+    if limit is None:
+        return plan
+    space, rng, gflops = plan.searched, random.Random(plan.seed), counter(plan)
+    cheapest, drawn = math.inf, 0
+    for _ in range(100 * _DRAWS):
+        params = space.draw(rng)
+        if space.broken(params, plan.image_size):
+            continue
+        cheapest, drawn = min(cheapest, gflops(params)), drawn + 1
+        if cheapest <= limit:
+            return plan
+        if drawn == _DRAWS:
+            break
+    return replace(plan, max_gflops=float(f"{_ROOM * cheapest:.2g}"))
