@@ -1,5 +1,7 @@
 """What all models have in common that are no plain shell; and those of timm among them."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -73,3 +75,20 @@ class TimmModel(WholeModel):
 
     def classifier(self) -> nn.Module:
         return self.body.get_classifier()
+
+
+class TimmVisionTransformer(TimmModel):
+    """One whose positions are its parameter `pos_embed`, those of class tokens first."""
+
+    def resampled(self, source: "TimmVisionTransformer") -> dict[str, torch.Tensor]:
+        """Positions follow the grid, bicubic; those of class tokens are kept."""
+        grid = source.body.patch_embed.grid_size
+        return {"body.pos_embed": positions(source.body.pos_embed, grid, self.body)}
+
+
+def positions(old: torch.Tensor, grid: Sequence[int], model: Any) -> torch.Tensor:
+    """Positions (1, N, D) of a `grid` behind class tokens, as `model`, of timm, needs them."""
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
+    new, prefix = list(model.patch_embed.grid_size), old.shape[1] - math.prod(grid)
+    return resample_abs_pos_embed(old, new, list(grid), num_prefix_tokens=prefix)

@@ -7,7 +7,7 @@ import torch
 
 from trainables.models.geometry import Patches
 from trainables.models.ranges import range_mistakes
-from trainables.models.whole_model import TimmModel
+from trainables.models.whole_model import TimmVisionTransformer
 
 PUBLISHED = {"CaiT-S-24": {"patch": 16}}
 
@@ -35,7 +35,7 @@ class Config(Patches):
         return wrong
 
 
-class Model(TimmModel):
+class Model(TimmVisionTransformer):
     """timm's Cait."""
 
     @staticmethod
@@ -54,11 +54,3 @@ class Model(TimmModel):
             drop_path_rate=config.drop_path,
             **sizes,
         )
-
-    def resampled(self, source: "Model") -> dict[str, torch.Tensor]:
-        """Positions follow the grid, bicubic."""
-        from timm.layers.pos_embed import resample_abs_pos_embed
-
-        new = list(self.body.patch_embed.grid_size)
-        position = resample_abs_pos_embed(source.body.pos_embed, new, num_prefix_tokens=0)
-        return {"body.pos_embed": position}

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from trainables.models.geometry import Patches
 from trainables.models.ranges import range_mistakes
-from trainables.models.whole_model import TimmModel
+from trainables.models.whole_model import TimmVisionTransformer
 
 PUBLISHED = {"DeiT-S/16": {"depth": 12, "dim": 384, "heads": 6, "patch": 16}}
 
@@ -32,7 +30,7 @@ class Config(Patches):
         return wrong
 
 
-class Model(TimmModel):
+class Model(TimmVisionTransformer):
     """timm's VisionTransformer with the settings of its `deit3_*` models."""
 
     @staticmethod
@@ -51,11 +49,3 @@ class Model(TimmModel):
             drop_path_rate=config.drop_path,
             **sizes,
         )
-
-    def resampled(self, source: "Model") -> dict[str, torch.Tensor]:
-        """Positions follow the grid, bicubic."""
-        from timm.layers.pos_embed import resample_abs_pos_embed
-
-        new = list(self.body.patch_embed.grid_size)
-        position = resample_abs_pos_embed(source.body.pos_embed, new, num_prefix_tokens=0)
-        return {"body.pos_embed": position}

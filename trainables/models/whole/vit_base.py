@@ -4,6 +4,7 @@ Dosovitskiy et al. 2021, as timm builds it: 16 px patches, depth 12, width 768, 
 took `google/vit-base-patch16-224` (ImageNet-21k, then 1k); timm has the same weights.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from trainables.models import pretrained
 from trainables.models.ranges import range_mistakes
-from trainables.models.whole_model import TimmModel
+from trainables.models.whole_model import TimmVisionTransformer, positions
 
 REPOSITORY = "timm/vit_base_patch16_224.orig_in21k_ft_in1k"
 PATCH = 16
@@ -41,7 +42,7 @@ class Config:
         return wrong + pretrained.mistakes(self.weights, self.sha256, REPOSITORY)
 
 
-class Model(TimmModel):
+class Model(TimmVisionTransformer):
     """timm's VisionTransformer with the settings of `vit_base_patch16_224`."""
 
     @staticmethod
@@ -59,16 +60,6 @@ class Model(TimmModel):
             _fill(model, pretrained.load(config.weights, config.sha256, REPOSITORY))
         return model
 
-    def resampled(self, source: "Model") -> dict[str, torch.Tensor]:
-        """Positions follow the grid, bicubic; the class token's is kept."""
-        return {"body.pos_embed": _positions(source.body.pos_embed, self.body)}
-
-
-def _positions(old: torch.Tensor, model: Any) -> torch.Tensor:
-    from timm.layers.pos_embed import resample_abs_pos_embed
-
-    return resample_abs_pos_embed(old, list(model.patch_embed.grid_size))
-
 
 def _fill(model: Any, tensors: dict[str, torch.Tensor]) -> None:
     """Give `model` the tensors, all but the head's; raises ValueError if they are another's."""
@@ -76,7 +67,8 @@ def _fill(model: Any, tensors: dict[str, torch.Tensor]) -> None:
     fresh = model.state_dict()
     wanted = {name for name in fresh if not name.startswith(_DROPPED)}
     if "pos_embed" in kept and kept["pos_embed"].shape[2:] == fresh["pos_embed"].shape[2:]:
-        kept["pos_embed"] = _positions(kept["pos_embed"], model)
+        side = math.isqrt(kept["pos_embed"].shape[1] - 1)
+        kept["pos_embed"] = positions(kept["pos_embed"], (side, side), model)
     odd = sorted(wanted ^ kept.keys())
     odd += sorted(n for n in wanted & kept.keys() if kept[n].shape != fresh[n].shape)
     if odd:
