@@ -1,5 +1,6 @@
 """What all tests share: a cache of their own, and a data set that takes milliseconds to learn."""
 
+import gc
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,12 @@ from trainables.data.parquet import write_split
 TINY_CLASSES = ("red", "green", "blue")
 TINY_COUNTS = {"train": (20, 14, 9), "valid": (6, 6, 6), "test": (7, 5, 3)}
 TINY_PX = 16
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests are no garbage: not to look through them saves much time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,6 +27,7 @@ NO_FILES = {"vit_base": {"weights": "random"}}
 IMAGE_SIZES = (56, 64, 112, 192, 224, 384)
 DRAWS = 200
 
+SHELLS = [name for name in models.names() if vit.Config in models.kinds(name)]
 SLOW = ("halonet", "nextvit", "vit_base")  # whose smallest configurations are large
 
 
@@ -36,7 +37,7 @@ def among(names: Iterable[str], slow: Container[str]) -> pytest.MarkDecorator:
 
 
 every_model = among(models.names(), SLOW)
-SHELLS = [name for name in models.names() if vit.Config in models.kinds(name)]
+every_model_in_time = among(models.names(), slow=set(models.names()) - set(SHELLS))
 every_shell = pytest.mark.parametrize("name", SHELLS)
 
 
@@ -130,7 +131,7 @@ def test_output_shape(model, images, batch):
     assert logits.isfinite().all()
 
 
-@every_model
+@every_model_in_time
 def test_other_numbers_of_channels_and_classes(name, images):
     size = supported(name)[0]
     model = models.build(name, small(name), image_size=size, num_classes=2, in_chans=1)
@@ -180,7 +181,7 @@ def test_evaluation_repeats(model, images):
         torch.testing.assert_close(model(images(3)), model(images(3)), rtol=0, atol=0)
 
 
-@every_model
+@every_model_in_time
 def test_training_reads_nothing_but_its_seed(name, images):
     outputs = []
     for seed in (5, 5, 6):
@@ -192,7 +193,7 @@ def test_training_reads_nothing_but_its_seed(name, images):
     assert not torch.equal(outputs[0], outputs[2])  # drop path draws
 
 
-@every_model
+@every_model_in_time
 def test_bfloat16(name, model, images):
     with torch.inference_mode():
         expected = model(images(3))
@@ -201,7 +202,7 @@ def test_bfloat16(name, model, images):
     assert_near(name, logits, expected)
 
 
-@every_model
+@every_model_in_time
 def test_state_dict_round_trip(name, model, images):
     torch.manual_seed(1)
     other = build(name, small(name)).eval()
@@ -210,7 +211,7 @@ def test_state_dict_round_trip(name, model, images):
     torch.testing.assert_close(other(images(2)), model(images(2)), rtol=0, atol=0)
 
 
-@every_model
+@every_model_in_time
 def test_seed_decides_the_weights(name, model):
     torch.testing.assert_close(seeded(name).state_dict(), model.state_dict(), rtol=0, atol=0)
 
@@ -267,7 +268,7 @@ def test_grid_and_patch_say_the_same(name):
             build(name, wrong)
 
 
-@every_model
+@every_model_in_time
 def test_the_recipe_is_left_to_the_trial(name):
     params = small(name) | {"lr": 1.0, "batch_size": 3, "class_weights": "inverse"}
     assert build(name, params).state_dict().keys() == build(name, small(name)).state_dict().keys()
@@ -281,7 +282,7 @@ def test_frozen_but_for_the_head(name):
     assert all(len(p) == CLASSES for p in model.parameters() if p.requires_grad)
 
 
-@every_model
+@every_model_in_time
 def test_another_image_size_takes_the_weights_along(name, model, images):
     size = supported(name)[0]
     same = resize(model, size)
@@ -297,7 +298,7 @@ def test_another_image_size_takes_the_weights_along(name, model, images):
     assert {k: p.requires_grad for k, p in resize(frozen, size).named_parameters()} == wants
 
 
-@every_model
+@every_model_in_time
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast(name, model, images, dtype):
     with torch.inference_mode():
@@ -320,7 +321,7 @@ def _no_initial_values(monkeypatch):
 
 
 @pytest.mark.parametrize("draws", [12, pytest.param(DRAWS, marks=pytest.mark.slow)])
-@among(models.names(), SLOW)
+@every_model_in_time
 @pytest.mark.usefixtures("_no_initial_values")
 def test_every_configuration_of_the_space_is_built(name, draws):
     sizes, built = supported(name), set()
