@@ -47,11 +47,20 @@ _EFFICIENCY = (
     Metric("gmacs", "1e9", "min", "multiply-adds of one image's forward pass"),
     Metric("throughput_images_per_s", "images/s", "max", "inference, best batch size tried"),
     Metric("throughput_batch_size", "images", "neither", "the batch size that gave it"),
+    Metric("largest_batch_size", "images", "max", "most that inference has memory for"),
+    Metric("utilisation", "fraction", "max", "2 operations a multiply-add, over the device's peak"),
     Metric("latency_ms", "ms", "min", "median forward pass at batch 1"),
-    Metric("latency_p10_ms", "ms", "min", "10th percentile at batch 1"),
     Metric("latency_p90_ms", "ms", "min", "90th percentile at batch 1"),
+    Metric("latency_p99_ms", "ms", "min", "99th percentile at batch 1"),
+    Metric("energy_joules", "J", "min", "an image's inference, above the idle device's"),
+    Metric("power_watts", "W", "min", "mean while the energy was measured, idle power included"),
+    Metric("idle_power_watts", "W", "neither", "mean with the model loaded and nothing running"),
     Metric("inference_peak_memory_bytes", "bytes", "min", "forward pass at batch 64"),
+    Metric("inference_reserved_memory_bytes", "bytes", "min", "reserved for it by the allocator"),
+    Metric("inference_batch_1_peak_memory_bytes", "bytes", "min", "forward pass at batch 1"),
+    Metric("inference_batch_1_reserved_memory_bytes", "bytes", "min", "reserved at batch 1"),
     Metric("training_peak_memory_bytes", "bytes", "min", "forward, backward and optimiser step"),
+    Metric("training_reserved_memory_bytes", "bytes", "min", "reserved for it by the allocator"),
 )
 
 EPOCH: dict[str, Metric] = {metric.name: metric for metric in _EPOCH}

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables import models
 from trainables.efficiency.inputs import Inputs
-from trainables.efficiency.memory import training_peak_bytes
+from trainables.efficiency.memory import training_peak
 from trainables.models import vit
 
 GRIDS, IMAGE_SIZE, BATCH = (8, 14, 28), 224, 16
@@ -52,7 +52,7 @@ def step_ms(model: torch.nn.Module, device: torch.device, repeats: int) -> list[
 def peak_bytes(variant: str, grid: int, device: torch.device) -> int:
     model = built(variant, grid).to(device)
     inputs = Inputs(3, IMAGE_SIZE, device, torch.float32)
-    return training_peak_bytes(model, inputs, BATCH, torch.optim.AdamW)
+    return training_peak(model, inputs, BATCH, torch.optim.AdamW).allocated_bytes
 
 
 def costs(

@@ -71,6 +71,15 @@ def test_more_counts_of_the_supplement(name, options, params, gflops):
     assert counts.gflops == pytest.approx(gflops, abs=0.001)
 
 
+def test_operations_of_modules_add_up_to_the_whole():
+    counts = count(timm.create_model("test_vit", img_size=64, num_classes=10), 64)
+    blocks = [
+        name for name in counts.by_module if name.startswith("blocks.") and name[7:].isdigit()
+    ]
+    assert counts.by_module[""] == pytest.approx(sum(counts.by_operator.values()))
+    assert counts.by_module["blocks"] == sum(counts.by_module[name] for name in blocks) > 0
+
+
 def test_fused_and_written_out_attention_count_the_same():
     counts = []
     for fused in (True, False):

@@ -2,11 +2,12 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 
 from trainables.efficiency import __main__ as command
-from trainables.efficiency import fresh, measure_fresh
+from trainables.efficiency import fresh, measure_fresh, occupancy
 from trainables.metrics import EFFICIENCY
 
 MODEL = {"depth": 1, "dim": 8, "heads": 1, "patch": 7}
@@ -19,6 +20,9 @@ REQUEST = {
     "device": "cpu",
     "training_batch_size": 2,
     "seconds": 0.1,
+    "precision": "fp32",
+    "training_precision": "fp32",
+    "mode": "eager",
 }
 
 
@@ -45,6 +49,33 @@ def test_a_fresh_process_answers_with_all_numbers():
     assert found["started_utc"].endswith("+00:00")
     assert found["seconds"] > 0
     assert isinstance(found["other_load"], bool)
+    assert found["setting"] == "eager, fp32, trained in fp32"
+    assert found["occupancy_before"].keys() == found["occupancy_after"].keys()
+    assert found["occupancy_before"].keys() >= {"clock_hz", "temperature_celsius", "reasons"}
+    assert found["counts"]["by_module"][""] == pytest.approx(found["counts"]["gflops"] * 1e9)
+
+
+def test_the_setting_of_the_request_is_measured(monkeypatch, capsys):
+    found = answer(monkeypatch, capsys, precision="bf16", training_precision="tf32")
+    assert found["setting"] == "eager, bf16, trained in tf32"
+    assert found["measurements"]["latency_ms"] > 0
+    assert "no tf32" in found["measurements"]["reasons"]["training_peak_memory_bytes"]
+
+
+def test_an_unknown_setting_is_an_error_with_its_reason(monkeypatch, capsys):
+    found = answer(monkeypatch, capsys, mode="compiled")
+    assert found.keys() == {"error"}
+    assert "mode is 'compiled'" in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("busy_fraction", "other_processes", "shared"),
+    [(None, None, False), (0.01, 0, False), (0.5, 0, True), (0.0, 1, True)],
+)
+def test_others_on_the_gpu_are_flagged(busy_fraction, other_processes, shared):
+    idle = occupancy.Occupancy(None, None, None, None, None, 0, {})
+    found = replace(idle, busy_fraction=busy_fraction, other_processes=other_processes)
+    assert command._gpu_was_shared(found, idle) is shared
 
 
 def test_a_model_that_cannot_be_built_is_an_error_with_its_reason(monkeypatch, capsys):
@@ -103,7 +134,10 @@ def test_the_request_and_the_environment_reach_the_process(monkeypatch):
         "request |= {key: os.environ[key] for key in ('KEPT', 'OMP_NUM_THREADS')};"
         "print('chatter'); print(json.dumps(request))"
     )
-    found = child(monkeypatch, source)
+    monkeypatch.setattr(fresh, "_COMMAND", (sys.executable, "-c", source))
+    settings = {"precision": "bf16", "training_precision": "fp16", "mode": "compile"}
+    found = measure_fresh("vit", MODEL, **SIZES, threads=1, timeout_s=30, **settings)
+    assert settings.items() <= found.items()
     assert (found["params"], found["OMP_NUM_THREADS"], found["KEPT"]) == (MODEL, "1", "yes")
 
 

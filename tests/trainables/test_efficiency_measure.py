@@ -1,17 +1,39 @@
+import contextlib
 import dataclasses
 import json
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from trainables.efficiency import Counts, Measurements, device, measure, memory, timing
+from trainables.efficiency import (
+    Counts,
+    Measurements,
+    Setting,
+    bench,
+    device,
+    measure,
+    memory,
+    resident,
+    throughput,
+    timing,
+)
+from trainables.efficiency.batch_limit import BatchLimit
+from trainables.efficiency.energy import Energy
 from trainables.efficiency.inputs import Inputs
+from trainables.efficiency.unmeasurable import UnmeasurableError
 from trainables.metrics import EFFICIENCY
 
 QUICK = {"seconds": 600, "inference_batch_size": 4, "training_batch_size": 4}
 CPU = torch.device("cpu")
+RESERVED = {
+    f"{use}_reserved_memory_bytes" for use in ("inference", "inference_batch_1", "training")
+}
+ENERGY = {"energy_joules", "power_watts", "idle_power_watts"}
+ONLY_CUDA = RESERVED | ENERGY | {"largest_batch_size", "utilisation"}
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -47,14 +69,16 @@ def test_measurements_and_counts_fill_the_catalogue():
 @linux
 def test_everything_is_measured_on_the_cpu():
     found = measure(small(), 8, **QUICK, batch_sizes=(1, 2))
-    assert found.reasons == {}
+    assert found.reasons.keys() == ONLY_CUDA
     assert [result.batch_size for result in found.throughputs] == [1, 2]
     assert found.throughput_images_per_s == max(r.images_per_s for r in found.throughputs)
     for result in found.throughputs:
         assert 0 < result.p10_images_per_s <= result.images_per_s <= result.p90_images_per_s
-    assert 0 < found.latency_p10_ms <= found.latency_ms <= found.latency_p90_ms
+    assert 0 < found.latency_ms <= found.latency_p90_ms <= found.latency_p99_ms
     assert min(found.repeats.values()) >= 3
-    assert found.inference_peak_memory_bytes >= sum(p.nbytes for p in small().parameters())
+    weights = sum(parameter.nbytes for parameter in small().parameters())
+    assert found.inference_peak_memory_bytes >= weights
+    assert found.inference_batch_1_peak_memory_bytes >= weights
     assert (found.inference_memory_batch_size, found.training_memory_batch_size) == (4, 4)
     assert json.loads(json.dumps(dataclasses.asdict(found)))["device"]["kind"] == "cpu"
 
@@ -101,7 +125,7 @@ def test_other_errors_of_a_model_are_raised():
 
 @linux
 def test_a_peak_that_cannot_be_restarted_is_a_reason(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "_PROCESS", tmp_path / "absent")
+    monkeypatch.setattr(resident, "_PROCESS", tmp_path / "absent")
     found = measure(small(), 8, **QUICK, batch_sizes=(1,))
     assert found.inference_peak_memory_bytes is None
     assert "cannot be reset" in found.reasons["training_peak_memory_bytes"]
@@ -121,8 +145,9 @@ class Wide(nn.Module):
 @linux
 def test_inference_peak_of_a_known_model():
     inputs = Inputs(3, 8, CPU, torch.float32)
-    peak = memory.inference_peak_bytes(Wide(), inputs, batch_size=8)
-    assert peak == pytest.approx((1 + 2 * 8) * 4 * 2**20, rel=0.1)
+    peak = memory.inference_peak(Wide(), inputs, 8, Setting())
+    assert peak.reserved_bytes is None
+    assert peak.allocated_bytes == pytest.approx((1 + 2 * 8) * 4 * 2**20, rel=0.1)
 
 
 @linux
@@ -131,7 +156,7 @@ def test_training_peak_holds_the_state_of_the_optimiser():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2**15))
     weights = sum(parameter.nbytes for parameter in model.parameters())
     plain, adam = (
-        memory.training_peak_bytes(model, inputs, 4, optimizer)
+        memory.training_peak(model, inputs, 4, optimizer).allocated_bytes
         for optimizer in (torch.optim.SGD, torch.optim.Adam)
     )
     assert plain == pytest.approx(2 * weights, rel=0.2)  # beside their gradients
@@ -152,26 +177,156 @@ def test_the_last_training_step_finds_the_state_of_the_optimiser():
             return super().forward(images.flatten(1))
 
     inputs = Inputs(3, 8, CPU, torch.float32)
-    memory.training_peak_bytes(Watching(3 * 8 * 8, 5), inputs, 4, make_adam)
+    memory.training_peak(Watching(3 * 8 * 8, 5), inputs, 4, make_adam)
     assert seen[-2:] == [(4, 0), (4, 2)]
 
 
 @linux
 def test_a_later_smaller_peak_is_not_hidden_by_an_earlier_one():
     inputs = Inputs(3, 8, CPU, torch.float32)
-    first, *_, last = (memory.inference_peak_bytes(Wide(), inputs, size) for size in (2, 16, 2))
+    first, *_, last = (
+        memory.inference_peak(Wide(), inputs, size, Setting()).allocated_bytes
+        for size in (2, 16, 2)
+    )
     assert last == pytest.approx(first, rel=0.2)
+
+
+@linux
+def test_training_runs_under_its_precision():
+    seen = []
+
+    class Watching(nn.Linear):
+        def forward(self, images):
+            seen.append((super().forward(images.flatten(1))).dtype)
+            return super().forward(images.flatten(1))
+
+    inputs = Inputs(3, 8, CPU, torch.float32)
+    for precision in ("fp32", "bf16"):
+        memory.training_peak(Watching(3 * 8 * 8, 5), inputs, 4, torch.optim.Adam, precision)
+    assert seen == [torch.float32] * 4 + [torch.bfloat16] * 4
+
+
+@linux
+def test_compiled_memory_of_a_cpu_is_a_reason():
+    with pytest.raises(UnmeasurableError, match="holds the compiler"):
+        memory.inference_peak(small(), Inputs(3, 8, CPU, torch.float32), 2, Setting("compile"))
+
+
+@linux
+def test_a_setting_that_the_device_lacks_leaves_the_rest():
+    found = measure(small(), 8, **QUICK, setting=Setting("cuda_graph", "fp32", "bf16"))
+    assert found.training_peak_memory_bytes > 0
+    lacking = {"latency_ms", "throughput_images_per_s", "inference_peak_memory_bytes"}
+    assert all("CUDA graphs need a CUDA device" in found.reasons[name] for name in lacking)
+    assert all(getattr(found, name) is None for name in lacking)
+    assert "CUDA graphs" in found.throughput_stopped_by
+
+
+@linux
+def test_only_training_may_lack_its_precision():
+    found = measure(
+        small(), 8, **QUICK, batch_sizes=(1,), setting=Setting(training_precision="tf32")
+    )
+    assert found.latency_ms > 0
+    assert found.inference_peak_memory_bytes > 0
+    assert "no tf32 arithmetic" in found.reasons["training_peak_memory_bytes"]
+
+
+def test_forward_passes_run_in_the_precision_of_the_setting():
+    seen = []
+
+    class Watching(nn.Linear):
+        def forward(self, images):
+            logits = super().forward(images.flatten(1))
+            if not self.training:
+                seen.append(logits.dtype)
+            return logits
+
+    model = Watching(3 * 8 * 8, 5)
+    measure(model, 8, **QUICK, batch_sizes=(1,), setting=Setting(precision="bf16"))
+    assert set(seen) == {torch.bfloat16}
+
+
+def throughput_bench(monkeypatch, rate, kind="cuda", **limit):
+    """A bench whose device is `kind`, with `rate` images a second at every batch size."""
+    monkeypatch.setattr(bench.Bench, "_on_cuda", kind == "cuda")
+    monkeypatch.setattr(bench, "largest_batch", lambda _run: BatchLimit(**limit))
+    monkeypatch.setattr(
+        throughput,
+        "_throughput",
+        lambda _m, _i, _s, size, _t: (throughput.Throughput(size, rate, 0, 0, 3), 0.0),
+    )
+    return bench.Bench(small(), Inputs(3, 8, CPU, torch.float32), Setting())
+
+
+def test_cuda_tries_powers_of_two_and_sizes_near_the_limit(monkeypatch):
+    found = throughput_bench(monkeypatch, 10.0, batch_size=100, reason="full")
+    found.throughput((), 1e9)
+    tried = [result.batch_size for result in found.found["throughputs"]]
+    assert tried == [1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 100]  # though larger ones do not pay
+    assert found.found["largest_batch_size"] == 100
+
+
+def test_no_batch_that_fits_is_a_reason(monkeypatch):
+    found = throughput_bench(
+        monkeypatch, 10.0, batch_size=0, reason="out of memory at batch size 1"
+    )
+    found.throughput((), 1e9)
+    assert found.found["largest_batch_size"] is None
+    assert found.reasons["largest_batch_size"] == "out of memory at batch size 1"
+
+
+def test_the_cpu_tries_bounded_powers_of_two(monkeypatch):
+    found = throughput_bench(monkeypatch, 10.0, kind="cpu", batch_size=1, reason="")
+    found.throughput((), 1e9)
+    assert [result.batch_size for result in found.found["throughputs"]] == [1, 2, 4]
+    assert "not searched" in found.reasons["largest_batch_size"]
+
+
+def test_utilisation_is_the_share_of_the_peak():
+    found = bench.Bench(small(), Inputs(3, 8, CPU, torch.float32), Setting())
+    best = throughput.Throughput(4, 100.0, 0, 0, 3)
+    found.utilisation(best, 2.0, {"name": "H", "peak_flops": 1e12})
+    assert found.found["utilisation"] == pytest.approx(2 * 2e9 * 100 / 1e12)
+    for arguments, reason in (
+        ((None, 2.0, {}), "no batch size could be run"),
+        ((best, None, {}), "gmacs were not given"),
+        ((best, 2.0, {"name": "H", "peak_flops": None}), "no peak of H in fp32 is known"),
+    ):
+        found.utilisation(*arguments)
+        assert found.found["utilisation"] is None
+        assert found.reasons["utilisation"] == reason
+
+
+def test_energy_is_taken_at_the_batch_size_of_the_best_throughput(monkeypatch):
+    found = throughput_bench(monkeypatch, 10.0, batch_size=1, reason="")
+    asked = []
+
+    def fake(forward, batch_size, gpu, _wait):
+        asked.append((forward(0).shape, batch_size, gpu))
+        return Energy(0.5, 300.0, 60.0, 10, 10.0)
+
+    monkeypatch.setattr(bench, "energy", fake)
+    monkeypatch.setattr(bench, "gpu", lambda _device: contextlib.nullcontext("gpu"))
+    found.energy(throughput.Throughput(4, 100.0, 0, 0, 3))
+    assert asked == [((4, 6), 4, "gpu")]
+    assert {name: found.found[name] for name in ENERGY} == {
+        "energy_joules": 0.5,
+        "power_watts": 300.0,
+        "idle_power_watts": 60.0,
+    }
 
 
 def rates(monkeypatch, *images_per_s):
     given = iter(images_per_s)
     monkeypatch.setattr(
-        timing,
+        throughput,
         "_throughput",
-        lambda _model, _inputs, size, _seconds: timing.Throughput(size, next(given), 0, 0, 3),
+        lambda _m, _i, _s, size, _t: (throughput.Throughput(size, next(given), 0, 0, 3), 0.0),
     )
     sizes = [2**i for i in range(len(images_per_s))]
-    found, reason = timing.throughputs(small(), Inputs(3, 8, CPU, torch.float32), sizes, 100)
+    subject = (small(), Inputs(3, 8, CPU, torch.float32), Setting())
+    found, reason = throughput.throughputs(*subject, sizes, 100)
     return [result.images_per_s for result in found], reason
 
 
@@ -191,6 +346,32 @@ def test_throughput_ends_before_a_batch_size_that_exceeds_the_time(monkeypatch):
     found, reason = rates(monkeypatch, 1000, 0.05, 100)
     assert found == [1000, 0.05]
     assert "batch size 4 would have exceeded 100 s" in reason
+
+
+def test_compiling_takes_no_time_of_the_passes(monkeypatch):
+    @contextlib.contextmanager
+    def slowly(_model, _setting, _images):
+        time.sleep(0.2)
+        yield lambda batch: batch
+
+    monkeypatch.setattr(timing, "running", slowly)
+    subject = (small(), Inputs(3, 8, CPU, torch.float32), Setting())
+    found, _ = throughput.throughputs(*subject, (1, 2), 0.1, while_worthwhile=False)
+    assert [result.batch_size for result in found] == [1, 2]
+
+
+def test_a_batch_size_that_cannot_be_compiled_ends_the_throughput(monkeypatch):
+    @contextlib.contextmanager
+    def picky(_model, _setting, images):
+        if len(images) > 1:
+            raise UnmeasurableError("torch.compile failed: no")
+        yield lambda batch: batch
+
+    monkeypatch.setattr(timing, "running", picky)
+    subject = (small(), Inputs(3, 8, CPU, torch.float32), Setting())
+    found, reason = throughput.throughputs(*subject, (1, 2), 100)
+    assert [result.batch_size for result in found] == [1]
+    assert reason == "batch size 2: torch.compile failed: no"
 
 
 def test_inputs_are_random_and_take_turns():
@@ -225,10 +406,21 @@ def test_device_facts():
     assert (facts["peak_flops"], facts["cuda"], facts["driver"]) == (None, None, None)
 
 
+def test_the_peak_of_a_known_gpu_comes_with_its_source(monkeypatch):
+    fakes = {"device_count": lambda: 1, "get_device_name": lambda _device: "NVIDIA H200"}
+    fakes["get_device_properties"] = lambda _device: SimpleNamespace(total_memory=1)
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    facts = device.describe("cuda", "bf16")
+    assert facts["peak_flops"] == pytest.approx(989.5e12)
+    assert "H200" in facts["peak_flops_source"]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_everything_is_measured_on_cuda():
     found = measure(small(), 8, "cuda", **QUICK, batch_sizes=(1, 2))
-    assert found.reasons == {}
+    assert found.reasons.keys() <= ENERGY | {"largest_batch_size", "utilisation"}
+    assert found.training_reserved_memory_bytes >= found.training_peak_memory_bytes
     assert found.training_peak_memory_bytes > found.inference_peak_memory_bytes > 0
     assert found.device["kind"] == "cuda"

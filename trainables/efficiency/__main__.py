@@ -1,9 +1,11 @@
 """`python -m trainables.efficiency`: one request on stdin, one answer on the last line of stdout.
 
 The request is a JSON object with the arguments of `measure_fresh`. The answer is one, too:
-`counts` and `measurements` (the fields of `Counts` and `Measurements`), `device`, `versions`,
+`setting` (its label), `counts` and `measurements` (the fields of `Counts` and `Measurements`),
+`device`, `occupancy_before` and `occupancy_after` (the fields of `Occupancy`), `versions`,
 `started_utc`, `seconds`, `other_busy_cores` (cores that other processes kept busy meanwhile) and
-`other_load` (whether that was enough to disturb); or `error`, the reason why there is none.
+`other_load` (whether that, or others' work on the GPU, was enough to disturb); or `error`, the
+reason why there is none.
 """
 
 import json
@@ -20,47 +22,71 @@ import psutil
 import torch
 
 from trainables import models
-from trainables.efficiency.count import count
+from trainables.efficiency.count import Counts, count
+from trainables.efficiency.device import resolve
+from trainables.efficiency.execution import Setting
 from trainables.efficiency.measure import measure
+from trainables.efficiency.occupancy import Occupancy, occupancy
 
 _DISTURBING_CORES = 0.25
+_DISTURBING_FRACTION = 0.05  # of the GPU's time
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Count and measure the requested model."""
     started_utc, started = datetime.now(UTC), time.perf_counter()
+    setting = Setting(request["mode"], request["precision"], request["training_precision"])
+    device = resolve(request["device"])
+    torch.zeros(1, device=device)  # from now on our own process is one of those on the GPU
+    before = occupancy(device)
     psutil.cpu_percent()  # the next call reports the time since this one
-    own_s = time.process_time()
+    own_started, own_s = time.perf_counter(), time.process_time()
+    counts, measurements = _measured(request, device, setting)
+    own_cores = (time.process_time() - own_s) / (time.perf_counter() - own_started)
+    busy_cores = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
+    other_cores = max(0.0, busy_cores - own_cores)
+    after = occupancy(device)
+    return {
+        "setting": setting.label,
+        "device": measurements.pop("device"),
+        "counts": asdict(counts),
+        "measurements": measurements,
+        "occupancy_before": asdict(before),
+        "occupancy_after": asdict(after),
+        "versions": {"python": python_version()}
+        | {name: version(name) for name in ("torch", "timm", "fvcore", "numpy")},
+        "started_utc": started_utc.isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - started,
+        "other_busy_cores": other_cores,
+        "other_load": other_cores > _DISTURBING_CORES or _gpu_was_shared(before, after),
+    }
+
+
+def _measured(
+    request: dict[str, Any], device: torch.device, setting: Setting
+) -> tuple[Counts, dict[str, Any]]:
     torch.manual_seed(0)
     image = {key: request[key] for key in ("image_size", "in_chans")}
     model = models.build(
         request["name"], request["params"], num_classes=request["num_classes"], **image
     )
     counts = count(model, **image)
-    measurements = asdict(
-        measure(
-            model,
-            **image,
-            device=request["device"],
-            training_batch_size=request["training_batch_size"],
-            seconds=request["seconds"],
-        )
+    measurements = measure(
+        model,
+        **image,
+        device=device,
+        setting=setting,
+        training_batch_size=request["training_batch_size"],
+        seconds=request["seconds"],
+        gmacs=counts.gmacs,
     )
-    seconds = time.perf_counter() - started
-    own_cores = (time.process_time() - own_s) / seconds
-    busy_cores = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
-    other_cores = max(0.0, busy_cores - own_cores)
-    return {
-        "device": measurements.pop("device"),
-        "counts": asdict(counts),
-        "measurements": measurements,
-        "versions": {"python": python_version()}
-        | {name: version(name) for name in ("torch", "timm", "fvcore", "numpy")},
-        "started_utc": started_utc.isoformat(timespec="seconds"),
-        "seconds": seconds,
-        "other_busy_cores": other_cores,
-        "other_load": other_cores > _DISTURBING_CORES,
-    }
+    return counts, asdict(measurements)
+
+
+def _gpu_was_shared(before: Occupancy, after: Occupancy) -> bool:
+    """Whether others were on the GPU; in a container only their work before ours may show."""
+    worked = (before.busy_fraction or 0) > _DISTURBING_FRACTION
+    return worked or any(state.other_processes for state in (before, after))
 
 
 def keep_within_memory() -> None:

@@ -30,6 +30,8 @@ class Counts:
         gmacs: 1e9 multiply-adds of convolutions and matrix products alone.
         by_operator: operations by operator; their sum is `gflops` * 1e9. Fused attention appears
             as the operators that it fuses, in-place forms under their plain name.
+        by_module: operations by qualified name of the module, descendants included; those of the
+            whole model under the empty name.
         uncounted: how often operators occur that no rule covers; `gflops` lacks their cost.
     """
 
@@ -38,6 +40,7 @@ class Counts:
     gflops: float
     gmacs: float
     by_operator: dict[str, float]
+    by_module: dict[str, float]
     uncounted: dict[str, int]
 
 
@@ -55,7 +58,7 @@ def count(model: torch.nn.Module, image_size: int, in_chans: int = 3) -> Counts:
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     analysis.tracer_warnings("none")
     with _undisturbed(image.device):
-        traced = analysis.by_operator()
+        traced, by_module = analysis.by_operator(), analysis.by_module()
     by_operator: Counter[str] = Counter()
     for name, operations in traced.items():
         by_operator[name.rstrip("_")] += operations
@@ -67,6 +70,7 @@ def count(model: torch.nn.Module, image_size: int, in_chans: int = 3) -> Counts:
         gflops=sum(by_operator.values()) / 1e9,
         gmacs=macs / 1e9,
         by_operator=dict(by_operator.most_common()),
+        by_module=dict(by_module),
         uncounted=dict(analysis.unsupported_ops().most_common()),
     )
 

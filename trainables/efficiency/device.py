@@ -9,6 +9,8 @@ from typing import Any
 import psutil
 import torch
 
+from trainables.efficiency.peaks import peak
+
 
 def resolve(device: str | torch.device) -> torch.device:
     """The device that a name stands for: `cpu`, `cuda` (the first one) or `cuda:N`.
@@ -35,18 +37,21 @@ def resolve(device: str | torch.device) -> torch.device:
     return torch.device("cuda", index)
 
 
-def describe(device: str | torch.device) -> dict[str, Any]:
+def describe(device: str | torch.device, precision: str = "fp32") -> dict[str, Any]:
     """Kind, name, memory, cores, threads, load and versions of a device, ready for JSON.
 
-    `peak_flops` (FLOP/s) stays None unless it is known together with its source. `load_average` is
-    the host's over 1, 5 and 15 minutes; `cores` are those that this process may use.
+    `peak_flops` (FLOP/s in `precision`) stays None unless it is known together with its source.
+    `load_average` is the host's over 1, 5 and 15 minutes; `cores` are those that this process may
+    use.
     """
     target = resolve(device)
     on_cuda = target.type == "cuda"
+    name = torch.cuda.get_device_name(target) if on_cuda else _processor()
+    known = peak(name, precision)
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "kind": target.type,
-        "name": torch.cuda.get_device_name(target) if on_cuda else _processor(),
+        "name": name,
         "memory_bytes": (
             torch.cuda.get_device_properties(target).total_memory
             if on_cuda
@@ -58,8 +63,8 @@ def describe(device: str | torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda if on_cuda else None,
         "driver": _nvidia_driver() if on_cuda else None,
-        "peak_flops": None,
-        "peak_flops_source": None,
+        "peak_flops": known and known.flops_per_s,
+        "peak_flops_source": known and known.source,
     }
 
 

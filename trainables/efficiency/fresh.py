@@ -26,16 +26,21 @@ def measure_fresh(
     training_batch_size: int = 64,
     seconds: float = 2.0,
     timeout_s: float = 600.0,
+    precision: str = "fp32",
+    training_precision: str = "fp32",
+    mode: str = "eager",
 ) -> dict[str, Any]:
     """Build, count and measure the model `trainables.models.build(name, params, ...)`.
 
-    `threads` are PyTorch's on the CPU, by default what the environment says. Returns what
+    `threads` are PyTorch's on the CPU, by default what the environment says. `precision`,
+    `training_precision` and `mode` are those of `execution.Setting`. Returns what
     `python -m trainables.efficiency` answers (see there), or `{"error": reason}` for a model that
     cannot be built, run or measured, a process that died, or one that took longer than `timeout_s`.
     """
     request = {"name": name, "params": dict(params), "image_size": image_size}
     request |= {"num_classes": num_classes, "in_chans": in_chans, "device": device}
     request |= {"training_batch_size": training_batch_size, "seconds": seconds}
+    request |= {"precision": precision, "training_precision": training_precision, "mode": mode}
     try:
         answer = subprocess.run(
             _COMMAND,

@@ -1,28 +1,21 @@
-"""Time and memory of a model on one device, measured."""
+"""Time, memory and energy of a model on one device, measured."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
+from trainables.efficiency.bench import Bench
+from trainables.efficiency.borrowed import borrowed
 from trainables.efficiency.device import describe, resolve
+from trainables.efficiency.execution import Setting
 from trainables.efficiency.inputs import Inputs
-from trainables.efficiency.memory import (
-    MakeOptimizer,
-    UnmeasurableError,
-    inference_peak_bytes,
-    training_peak_bytes,
-)
-from trainables.efficiency.timing import Throughput, latency_s, throughputs
-from trainables.shortage import out_of_memory
+from trainables.efficiency.memory import MakeOptimizer
+from trainables.efficiency.throughput import Throughput
 
-_LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
+_PLAIN = Setting()
 _LATENCY_SHARE = 0.25  # of the time; the rest is the throughput's
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -32,6 +25,8 @@ class Measurements:
     Attributes:
         throughputs: every batch size tried, in order.
         throughput_stopped_by: why no larger batch size was tried.
+        largest_batch_size: the most images that the device's memory was found to take.
+        power_watts, idle_power_watts: while `energy_joules` was measured, and before.
         repeats: timed passes behind `latency_ms` and `throughput_images_per_s`.
         device: facts about the device (`device.describe`).
         reasons: for each field that is None, why it could not be measured.
@@ -41,12 +36,21 @@ class Measurements:
     throughput_batch_size: int | None
     throughputs: tuple[Throughput, ...]
     throughput_stopped_by: str
+    largest_batch_size: int | None
+    utilisation: float | None
     latency_ms: float | None
-    latency_p10_ms: float | None
     latency_p90_ms: float | None
+    latency_p99_ms: float | None
+    energy_joules: float | None
+    power_watts: float | None
+    idle_power_watts: float | None
     inference_peak_memory_bytes: int | None
+    inference_reserved_memory_bytes: int | None
     inference_memory_batch_size: int
+    inference_batch_1_peak_memory_bytes: int | None
+    inference_batch_1_reserved_memory_bytes: int | None
     training_peak_memory_bytes: int | None
+    training_reserved_memory_bytes: int | None
     training_memory_batch_size: int
     repeats: dict[str, int]
     device: dict[str, Any]
@@ -58,120 +62,56 @@ def measure(
     image_size: int,
     device: str | torch.device = "cpu",
     *,
+    setting: Setting = _PLAIN,
     in_chans: int = 3,
-    batch_sizes: Sequence[int] | None = None,
+    batch_sizes: Sequence[int] = (),
     inference_batch_size: int = 64,
     training_batch_size: int = 64,
     optimizer: MakeOptimizer = torch.optim.Adam,
     seconds: float = 2.0,
+    gmacs: float | None = None,
 ) -> Measurements:
     """Measure `model` on images (in_chans, image_size, image_size), memory first, then time.
 
     In this order, because what timing leaves in the allocator would disturb the memory. On Linux
     glibc afterwards keeps freed blocks of up to 32 MiB for reuse, which steadies the timing.
 
-    Numbers that count come from a process of their own (`measure_fresh`). `batch_sizes` are those
-    of the throughput, by default the powers of two up to 256 (CPU) or 4096 (CUDA), as far as
-    larger ones pay. `seconds` is the time to spend on timing; at least three passes of batch size
-    1 are timed however long they take. The model is left as it was.
+    Numbers that count come from a process of their own (`measure_fresh`). The model runs as
+    `setting` says; what the device cannot do is None with its reason.
+
+    `batch_sizes` are those of the throughput. By default they are on CUDA the powers of two up to
+    the largest batch that its memory takes, and sizes near that one; on the CPU the powers of two
+    up to 256, as far as larger ones pay: its memory is the whole machine's, and batches stop paying
+    long before it ends. `seconds` is the time to spend on timing, of which every batch size has its
+    share, for at most 1,000 passes; at least three passes of batch size 1 are timed however long
+    they take. Compiling, the search for the largest batch and the energy (on CUDA 20 s) come on
+    top. `gmacs` are those of `count`, for the utilisation. The model is left as it was.
 
     Raises:
         ValueError: a device that is not there, or sizes that are not positive.
     """
     target = resolve(device)
-    sizes = tuple(batch_sizes or _powers_of_two(_LARGEST_BATCH[target.type]))
     given = {"image_size": image_size, "in_chans": in_chans, "seconds": seconds}
-    given |= {"inference_batch_size": inference_batch_size, "batch_sizes": min(sizes)}
+    given |= {"batch_sizes": min(batch_sizes, default=1)}
+    given |= {"inference_batch_size": inference_batch_size}
     given |= {"training_batch_size": training_batch_size}
     if mistakes := [f"{name} is {value}" for name, value in given.items() if not value > 0]:
         raise ValueError(f"{', '.join(mistakes)}; only positive numbers can be measured with")
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    facts = describe(target)  # now: the load average is the one before our own work
-    inputs = Inputs(in_chans, image_size, target, dtype)
-    reasons: dict[str, str] = {}
-    with _left_as_found(model, target):
-        inference = _attempt(
-            lambda: inference_peak_bytes(model, inputs, inference_batch_size),
-            reasons,
-            "inference_peak_memory_bytes",
-        )
-        training = _attempt(
-            lambda: training_peak_bytes(model, inputs, training_batch_size, optimizer),
-            reasons,
-            "training_peak_memory_bytes",
-        )
-        latency = _attempt(
-            lambda: latency_s(model, inputs, seconds * _LATENCY_SHARE),
-            reasons,
-            *("latency_ms", "latency_p10_ms", "latency_p90_ms"),
-        )
-        tried, stopped_by = throughputs(model, inputs, sizes, seconds * (1 - _LATENCY_SHARE))
-    best = max(tried, key=lambda result: result.images_per_s, default=None)
-    if best is None:
-        reasons |= dict.fromkeys(("throughput_images_per_s", "throughput_batch_size"), stopped_by)
+    facts = describe(target, setting.precision)  # now: the load is the one before our own work
+    bench = Bench(model, Inputs(in_chans, image_size, target, dtype), setting)
+    with borrowed(model, target):
+        bench.inference_memory(inference_batch_size)
+        bench.training_memory(training_batch_size, optimizer)
+        bench.latency(seconds * _LATENCY_SHARE)
+        best = bench.throughput(batch_sizes, seconds * (1 - _LATENCY_SHARE))
+        bench.energy(best)
+    bench.utilisation(best, gmacs, facts)
     return Measurements(
-        throughput_images_per_s=best and best.images_per_s,
-        throughput_batch_size=best and best.batch_size,
-        throughputs=tuple(tried),
-        throughput_stopped_by=stopped_by,
-        latency_ms=latency and latency.median * 1e3,
-        latency_p10_ms=latency and latency.p10 * 1e3,
-        latency_p90_ms=latency and latency.p90 * 1e3,
-        inference_peak_memory_bytes=inference,
+        **bench.found,
         inference_memory_batch_size=inference_batch_size,
-        training_peak_memory_bytes=training,
         training_memory_batch_size=training_batch_size,
-        repeats={
-            "latency_ms": latency.repeats if latency else 0,
-            "throughput_images_per_s": best.repeats if best else 0,
-        },
+        repeats=bench.repeats,
         device=facts,
-        reasons=reasons,
+        reasons=bench.reasons,
     )
-
-
-def _powers_of_two(largest: int) -> Sequence[int]:
-    return [2**exponent for exponent in range(largest.bit_length())]
-
-
-def _attempt(
-    measurement: Callable[[], Value], reasons: dict[str, str], *fields: str
-) -> Value | None:
-    """The measurement, or None and the reason under the name of each field that it would fill."""
-    try:
-        return measurement()
-    except UnmeasurableError as error:
-        reason = str(error)
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        reason = f"out of memory ({error})"
-    reasons |= dict.fromkeys(fields, reason)
-    return None
-
-
-@contextmanager
-def _left_as_found(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
-    """The model on `device` without gradients; afterwards back in place, with all that it had."""
-    home = next((tensor.device for tensor in model.parameters()), device)
-    modes = {module: module.training for module in model.modules()}
-    gradients = {parameter: parameter.grad for parameter in model.parameters()}
-    values = [tensor.detach().to("cpu", copy=True) for tensor in _tensors(model)]
-    model.zero_grad()
-    model.to(device)
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            yield
-    finally:
-        with torch.no_grad():
-            for tensor, value in zip(_tensors(model), values, strict=True):
-                tensor.copy_(value)
-        model.to(home)
-        for module, training in modes.items():
-            module.training = training
-        for parameter, gradient in gradients.items():
-            parameter.grad = gradient
-
-
-def _tensors(model: torch.nn.Module) -> Iterator[torch.Tensor]:
-    return chain(model.parameters(), model.buffers())

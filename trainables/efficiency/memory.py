@@ -1,132 +1,108 @@
 """Peak memory of inference and of training, in bytes.
 
-On CUDA it is what PyTorch's allocator held at most, everything that lives on the device included.
+On CUDA it is what PyTorch's allocator gave out at most, everything that lives on the device
+included, and beside it what the allocator reserved of the device.
 On the CPU it is the bytes of the model's own tensors plus the rise of the process's resident set
-above the set before; the kernel counts that set in batches of pages, so it is exact to about a
-megabyte.
+above the set before.
 """
 
-import ctypes
 import gc
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import chain
-from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from trainables.efficiency.arithmetic import arithmetic
+from trainables.efficiency.execution import Setting, running
 from trainables.efficiency.inputs import Inputs
+from trainables.efficiency.resident import resident_rise_bytes
+from trainables.efficiency.unmeasurable import UnmeasurableError
 
 _WARM_UP_BATCH = 2  # batch normalisation cannot train on one image
-_PROCESS = Path("/proc/self")
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 
 
-class UnmeasurableError(Exception):
-    """The machine offers no way to measure this; the message says why."""
+class MemoryPeak(NamedTuple):
+    """Peak of what was used; on CUDA also of what the allocator held of the device for it."""
+
+    allocated_bytes: int
+    reserved_bytes: int | None
 
 
-def inference_peak_bytes(model: torch.nn.Module, inputs: Inputs, batch_size: int) -> int:
-    """Peak of a forward pass of `batch_size` images in evaluation mode, weights included."""
+def inference_peak(
+    model: torch.nn.Module, inputs: Inputs, batch_size: int, setting: Setting
+) -> MemoryPeak:
+    """Peak of preparing and doing a forward pass of `batch_size` images, weights included.
+
+    Raises:
+        UnmeasurableError: the device cannot do it, or it was compiled for the CPU, where the
+            process that is looked at holds the compiler, too.
+    """
+    if setting.mode == "compile" and inputs.device.type == "cpu":
+        raise UnmeasurableError("the resident set holds the compiler beside the compiled model")
 
     def forward(batch_size: int) -> None:
-        with torch.inference_mode():
-            model(inputs.batch(batch_size))
+        images = inputs.batch(batch_size)
+        with running(model, setting, images) as prepared:
+            prepared(images)
 
-    model.eval()
-    return _peak_bytes(forward, batch_size, model, inputs.device)
+    return _peak(forward, batch_size, model, inputs.device)
 
 
-def training_peak_bytes(
-    model: torch.nn.Module, inputs: Inputs, batch_size: int, make_optimizer: MakeOptimizer
-) -> int:
+def training_peak(
+    model: torch.nn.Module,
+    inputs: Inputs,
+    batch_size: int,
+    make_optimizer: MakeOptimizer,
+    precision: str = "fp32",
+) -> MemoryPeak:
     """Peak of training steps (forward, backward, optimiser) of `batch_size` images.
 
     Two steps are taken: only from the second on does the optimiser's state, which the first one
-    creates, stand beside the activations. Weights, gradients and state are included. The weights
-    and buffers are changed.
+    creates, stand beside the activations. Weights, gradients and state are included. The loss is
+    not scaled, since a scaler could skip the step that creates the state. The weights and buffers
+    are changed.
+
+    Raises:
+        UnmeasurableError: the device has no such precision.
     """
 
     def train(batch_size: int) -> None:
         optimizer = make_optimizer(model.parameters())
         images = inputs.batch(batch_size)
-        with torch.enable_grad():
+        labels = torch.arange(batch_size, device=images.device)
+        with arithmetic(inputs.device, precision) as autocast, torch.enable_grad():
             for _ in range(2):
                 optimizer.zero_grad()
-                logits = model(images)
-                labels = torch.arange(batch_size, device=images.device) % logits.shape[-1]
-                cross_entropy(logits, labels).backward()
+                with autocast():
+                    logits = model(images)
+                    loss = cross_entropy(logits, labels % logits.shape[-1])
+                loss.backward()
                 optimizer.step()
         optimizer.zero_grad()
 
     model.train()
-    return _peak_bytes(train, batch_size, model, inputs.device)
+    return _peak(train, batch_size, model, inputs.device)
 
 
-def _peak_bytes(
+def _peak(
     run: Callable[[int], None], batch_size: int, model: torch.nn.Module, device: torch.device
-) -> int:
+) -> MemoryPeak:
     """Peak of `run(batch_size)`, after a small batch for what libraries load once and keep."""
     if device.type == "cuda":
         run(_WARM_UP_BATCH)
         gc.collect()
         torch.cuda.synchronize(device)
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         run(batch_size)
         torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform != "linux":
-        raise UnmeasurableError(f"{sys.platform} cannot restart the peak of the resident set")
-    with _pages_per_tensor() as return_freed_memory:
-        run(_WARM_UP_BATCH)
-        gc.collect()
-        return_freed_memory(0)
-        _restart_resident_peak()
-        before = _resident_bytes("VmRSS")
-        run(batch_size)
-        rise = _resident_bytes("VmHWM") - before
+        allocated = torch.cuda.max_memory_allocated(device)
+        return MemoryPeak(allocated, torch.cuda.max_memory_reserved(device))
+    rise = resident_rise_bytes(partial(run, batch_size), partial(run, _WARM_UP_BATCH))
     weights = sum(tensor.nbytes for tensor in chain(model.parameters(), model.buffers()))
-    return weights + max(0, rise)
-
-
-@contextmanager
-def _pages_per_tensor() -> Iterator[Callable[[int], object]]:
-    """Give every new tensor pages of its own, returned to the system when it is freed.
-
-    Left alone, glibc keeps freed memory for reuse: what it kept from before hides what is used
-    now, and what it keeps now is no use of the model's. Yields the call that returns what is kept
-    (`malloc_trim`). The settings cannot be read back, so afterwards they are those that glibc's
-    own adaptation ends at.
-    """
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "malloc_trim"):  # another C library, with settings of its own
-        yield lambda _pad: None
-        return
-    libc.mallopt(_MMAP_THRESHOLD, 64 * 2**10)
-    try:
-        yield libc.malloc_trim
-    finally:
-        libc.mallopt(_MMAP_THRESHOLD, 32 * 2**20)
-        libc.mallopt(_TRIM_THRESHOLD, 64 * 2**20)
-
-
-def _restart_resident_peak() -> None:
-    """Make VmHWM start again from the present resident set (Linux, proc_pid_clear_refs(5))."""
-    try:
-        (_PROCESS / "clear_refs").write_text("5")
-    except OSError as error:
-        raise UnmeasurableError(
-            f"the peak of the resident set cannot be reset on this machine ({error.strerror})"
-        ) from error
-
-
-def _resident_bytes(field: str) -> int:
-    for line in (_PROCESS / "status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) * 1024
-    raise UnmeasurableError(f"the system does not report {field} of a process")
+    return MemoryPeak(weights + rise, None)

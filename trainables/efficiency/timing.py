@@ -1,110 +1,70 @@
 """How long forward passes take."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from trainables.efficiency.execution import Setting, running
 from trainables.efficiency.inputs import Inputs
-from trainables.shortage import out_of_memory
 
-_LEAST_REPEATS = 3
+LEAST_REPEATS = 3
 _MOST_REPEATS = 1000
-_LEAST_WARM_UP = 2
+LEAST_WARM_UP = 2
 _WARM_UP_SHARE = 0.2  # of the time for a batch size
-_WORTHWHILE = 1.03  # a larger batch goes on paying while it gives 3 % more images a second
 
 Forward = Callable[[int], object]  # takes the number of the pass
 
 
 class Quantiles(NamedTuple):
-    """Median, 10th and 90th percentile of `repeats` values."""
+    """Median, 90th and 99th percentile of `repeats` values."""
 
     median: float
-    p10: float
     p90: float
+    p99: float
     repeats: int
 
 
-class Throughput(NamedTuple):
-    """Images a second at one batch size, over passes that follow each other without a pause."""
+def latency_s(
+    model: torch.nn.Module, inputs: Inputs, setting: Setting, seconds: float
+) -> Quantiles:
+    """Seconds from the start to the end of a pass of one image, in about `seconds` altogether.
 
-    batch_size: int
-    images_per_s: float
-    p10_images_per_s: float
-    p90_images_per_s: float
-    repeats: int
-
-
-def latency_s(model: torch.nn.Module, inputs: Inputs, seconds: float) -> Quantiles:
-    """Seconds from the start to the end of a pass of one image, in about `seconds` altogether."""
-    durations = _durations_s(_forward(model, inputs, 1), inputs.device, seconds, apart=True)
-    p10, median, p90 = (float(value) for value in np.percentile(durations, (10, 50, 90)))
-    return Quantiles(median, p10, p90, len(durations))
-
-
-def throughputs(
-    model: torch.nn.Module, inputs: Inputs, batch_sizes: Sequence[int], seconds: float
-) -> tuple[list[Throughput], str]:
-    """Images a second at growing batch sizes, and why it ended there.
-
-    Ends after the last batch size, when two in a row brought less than 3 % more, when the device's
-    memory ends, or when the next size is not expected to fit in what is left of `seconds`.
+    Raises:
+        UnmeasurableError: the device cannot do what `setting` says.
     """
-    deadline = time.perf_counter() + seconds
-    found: list[Throughput] = []
-    best, idle = 0.0, 0
-    for position, batch_size in enumerate(batch_sizes):
-        left = deadline - time.perf_counter()
-        if found:
-            expected_s = batch_size / found[-1].images_per_s * (_LEAST_WARM_UP + _LEAST_REPEATS)
-            if expected_s > left:
-                return found, f"batch size {batch_size} would have exceeded {seconds:g} s"
-        try:
-            result = _throughput(model, inputs, batch_size, left / (len(batch_sizes) - position))
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            return found, f"out of memory at batch size {batch_size}"
-        found.append(result)
-        idle = 0 if result.images_per_s > best * _WORTHWHILE else idle + 1
-        best = max(best, result.images_per_s)
-        if idle == 2:
-            return found, "two batch sizes in a row brought less than 3 % more"
-    return found, "the largest batch size was reached"
+    with rotating(model, inputs, setting, 1) as forward:
+        durations = durations_s(forward, inputs.device, seconds, apart=True)
+    median, p90, p99 = (float(value) for value in np.percentile(durations, (50, 90, 99)))
+    return Quantiles(median, p90, p99, len(durations))
 
 
-def _throughput(
-    model: torch.nn.Module, inputs: Inputs, batch_size: int, seconds: float
-) -> Throughput:
-    forward = _forward(model, inputs, batch_size)
-    rates = batch_size / np.array(_durations_s(forward, inputs.device, seconds, apart=False))
-    p10, median, p90 = (float(value) for value in np.percentile(rates, (10, 50, 90)))
-    return Throughput(batch_size, median, p10, p90, len(rates))
-
-
-def _forward(model: torch.nn.Module, inputs: Inputs, batch_size: int) -> Forward:
+@contextmanager
+def rotating(
+    model: torch.nn.Module, inputs: Inputs, setting: Setting, batch_size: int
+) -> Iterator[Forward]:
+    """Forward passes by their number, over batches that take turns (see `running`)."""
     batches = inputs.rotation(batch_size)
-    model.eval()
-    return lambda number: model(batches[number % len(batches)])
+    with running(model, setting, batches[0]) as forward:
+        yield lambda number: forward(batches[number % len(batches)])
 
 
-@torch.inference_mode()
-def _durations_s(
+def durations_s(
     forward: Forward, device: torch.device, seconds: float, *, apart: bool
 ) -> list[float]:
     """Durations of single passes after a warm-up, as many as fit in about `seconds`."""
     started = time.perf_counter()
     shortest = float("inf")
     warm_ups = 0
-    while warm_ups < _LEAST_WARM_UP or time.perf_counter() - started < seconds * _WARM_UP_SHARE:
+    while warm_ups < LEAST_WARM_UP or time.perf_counter() - started < seconds * _WARM_UP_SHARE:
         shortest = min(shortest, *_timed(forward, device, 1, apart=True))
         warm_ups += 1
     fitting = int(seconds * (1 - _WARM_UP_SHARE) / shortest)
-    return _timed(forward, device, min(max(fitting, _LEAST_REPEATS), _MOST_REPEATS), apart=apart)
+    return _timed(forward, device, min(max(fitting, LEAST_REPEATS), _MOST_REPEATS), apart=apart)
 
 
 def _timed(forward: Forward, device: torch.device, passes: int, *, apart: bool) -> list[float]:

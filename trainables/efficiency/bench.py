@@ -1,0 +1,148 @@
+"""A model on a device, and what is found about it: values, or None and the reason."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from trainables.efficiency import peaks
+from trainables.efficiency.batch_limit import largest_batch, sizes_near
+from trainables.efficiency.energy import Energy, energy
+from trainables.efficiency.execution import Setting
+from trainables.efficiency.inputs import Inputs
+from trainables.efficiency.memory import MakeOptimizer, MemoryPeak, inference_peak, training_peak
+from trainables.efficiency.occupancy import gpu
+from trainables.efficiency.throughput import Throughput, throughputs
+from trainables.efficiency.timing import latency_s, rotating
+from trainables.efficiency.unmeasurable import UnmeasurableError, attempt
+
+_POWERS_ON_CPU = tuple(2**exponent for exponent in range(9))
+
+
+@dataclass
+class Bench:
+    """Each method fills in what it is called for: `found` and, where that is None, `reasons`.
+
+    `repeats` are the timed passes behind a value.
+    """
+
+    model: torch.nn.Module
+    inputs: Inputs
+    setting: Setting
+    found: dict[str, Any] = field(default_factory=dict)
+    repeats: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def inference_memory(self, batch_size: int) -> None:
+        peak = partial(inference_peak, self.model, self.inputs, setting=self.setting)
+        self._memory("inference", partial(peak, batch_size))
+        self._memory("inference_batch_1", partial(peak, 1))
+
+    def training_memory(self, batch_size: int, optimizer: MakeOptimizer) -> None:
+        peak = partial(training_peak, self.model, self.inputs, batch_size, optimizer)
+        self._memory("training", partial(peak, self.setting.training_precision))
+
+    def latency(self, seconds: float) -> None:
+        def measured() -> tuple[float, ...]:
+            found = latency_s(self.model, self.inputs, self.setting, seconds)
+            self.repeats["latency_ms"] = found.repeats
+            return found.median * 1e3, found.p90 * 1e3, found.p99 * 1e3
+
+        self.repeats["latency_ms"] = 0
+        self._fill(("latency_ms", "latency_p90_ms", "latency_p99_ms"), measured)
+
+    def throughput(self, batch_sizes: Sequence[int], seconds: float) -> Throughput | None:
+        """Also returns the best of all sizes, by default those that suit the device."""
+        sizes = self._sizes(batch_sizes)
+        subject = (self.model, self.inputs, self.setting)
+        tried, stopped_by = throughputs(
+            *subject, sizes, seconds, while_worthwhile=not self._on_cuda
+        )
+        best = max(tried, key=lambda result: result.images_per_s, default=None)
+
+        def measured() -> tuple[float, int]:
+            if best is None:
+                raise UnmeasurableError(stopped_by)
+            return best.images_per_s, best.batch_size
+
+        self._fill(("throughput_images_per_s", "throughput_batch_size"), measured)
+        self.found |= {"throughputs": tuple(tried), "throughput_stopped_by": stopped_by}
+        self.repeats["throughput_images_per_s"] = best.repeats if best else 0
+        return best
+
+    def energy(self, best: Throughput | None) -> None:
+        """At the batch size of the best throughput."""
+        self._fill(
+            ("energy_joules", "power_watts", "idle_power_watts"), lambda: self._energy(best)[:3]
+        )
+
+    def utilisation(
+        self, best: Throughput | None, gmacs: float | None, device: Mapping[str, Any]
+    ) -> None:
+        """What the best throughput achieves of the peak that `device` (`describe`) tells."""
+
+        def measured() -> tuple[float | None]:
+            if best is None or gmacs is None:
+                raise UnmeasurableError(
+                    "no batch size could be run" if best is None else "gmacs were not given"
+                )
+            if device["peak_flops"] is None:
+                precision = self.setting.precision
+                raise UnmeasurableError(f"no peak of {device['name']} in {precision} is known")
+            return (peaks.utilisation(gmacs * 1e9, best.images_per_s, device["peak_flops"]),)
+
+        self._fill(("utilisation",), measured)
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self.inputs.device.type == "cuda"
+
+    def _fill(self, names: Sequence[str], measured: Callable[[], Sequence[Any]]) -> None:
+        values = attempt(measured, self.reasons, *names) or [None] * len(names)
+        self.found |= dict(zip(names, values, strict=True))
+
+    def _memory(self, use: str, measured: Callable[[], MemoryPeak]) -> None:
+        names = (f"{use}_peak_memory_bytes", f"{use}_reserved_memory_bytes")
+        self._fill(names, measured)
+        if not self._on_cuda:
+            self.reasons[names[1]] = "on the CPU no allocator of PyTorch's reserves memory"
+
+    def _sizes(self, given: Sequence[int]) -> Sequence[int]:
+        """Batch sizes to try; also fills in the largest that fits, where it is searched."""
+
+        def searched() -> tuple[int]:
+            if given:
+                raise UnmeasurableError("batch sizes were given, so the largest was not searched")
+            if not self._on_cuda:
+                raise UnmeasurableError("the largest batch is not searched on a CPU")
+            limit = largest_batch(self._run_once)
+            if not limit.batch_size:
+                raise UnmeasurableError(limit.reason)
+            return (limit.batch_size,)
+
+        self._fill(("largest_batch_size",), searched)
+        if given or not self._on_cuda:
+            return given or _POWERS_ON_CPU
+        largest = self.found["largest_batch_size"] or 1  # which will tell why it does not run
+        powers = {2**exponent for exponent in range(largest.bit_length())}
+        return sorted(powers | {*sizes_near(largest)})
+
+    def _run_once(self, batch_size: int) -> None:
+        """A pass with the batches that its timing holds, as it is before it is compiled."""
+        eager = replace(self.setting, mode="eager")
+        with rotating(self.model, self.inputs, eager, batch_size) as forward:
+            forward(0)
+            torch.cuda.synchronize(self.inputs.device)
+
+    def _energy(self, best: Throughput | None) -> Energy:
+        device = self.inputs.device
+        if not self._on_cuda:
+            raise UnmeasurableError("only NVIDIA GPUs tell their energy; this device is a CPU")
+        if best is None:
+            raise UnmeasurableError("no batch size could be run")
+        passes = rotating(self.model, self.inputs, self.setting, best.batch_size)
+        with gpu(device) as found, passes as forward:
+            wait = partial(torch.cuda.synchronize, device)
+            return energy(forward, best.batch_size, found, wait)

@@ -1,0 +1,142 @@
+"""How a model is run while it is measured: arithmetic and mode of its forward passes.
+
+Precisions are those of `arithmetic`. Modes: `eager`, `compile` (`torch.compile` with its defaults,
+for one shape) and `cuda_graph` (one eager pass captured and replayed).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from spaces.space import nearest
+from trainables.efficiency.arithmetic import PRECISIONS, Autocast, arithmetic
+from trainables.efficiency.unmeasurable import UnmeasurableError
+from trainables.shortage import out_of_memory
+
+MODES = ("eager", "compile", "cuda_graph")
+_CAPTURE_WARM_UPS = 3  # libraries choose their algorithms and allocate before a capture
+
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Mode and precision of forward passes, and the precision of training steps."""
+
+    mode: str = "eager"
+    precision: str = "fp32"
+    training_precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        given = (("mode", MODES), ("precision", PRECISIONS), ("training_precision", PRECISIONS))
+        wrong = [
+            f"{field} is {value!r}, allowed: {', '.join(allowed)}{nearest(value, list(allowed))}"
+            for field, allowed in given
+            if (value := getattr(self, field)) not in allowed
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    @property
+    def label(self) -> str:
+        named = "supplement: " if self == SUPPLEMENT else ""
+        return f"{named}{self.mode}, {self.precision}, trained in {self.training_precision}"
+
+
+# "Which Transformer to Favor", Table 1 (AMP) and section A.3; the authors' code evaluates in fp32
+SUPPLEMENT = Setting("eager", "fp32", training_precision="fp16")
+
+
+@contextmanager
+def running(model: torch.nn.Module, setting: Setting, images: Tensor) -> Iterator[Forward]:
+    """A function of a batch like `images` (B, C, H, W): the model's logits in evaluation mode.
+
+    For `compile` and `cuda_graph` the model has run on `images` before, and only batches of their
+    shape are taken; the logits of `cuda_graph` are overwritten by the next pass. Weights are cast
+    anew in every pass of `bf16` and `fp16`. The block runs in inference mode; afterwards the modes
+    of the model's modules and the arithmetic are as before, and what was compiled is forgotten.
+
+    Raises:
+        UnmeasurableError: the device cannot do it, or compiling or capturing failed; with reason.
+        MemoryError: compiling or capturing ended for want of memory.
+    """
+    if setting.mode == "cuda_graph" and images.device.type != "cuda":
+        raise UnmeasurableError(f"CUDA graphs need a CUDA device; this one is {images.device}")
+    with (
+        arithmetic(images.device, setting.precision) as autocast,
+        torch.inference_mode(),
+        ExitStack() as undo,
+    ):
+        for module in model.modules():
+            undo.callback(setattr, module, "training", module.training)
+        model.eval()
+        eager = partial(_pass, model, autocast)
+        if setting.mode == "compile":
+            torch.compiler.reset()  # after a number of shapes it would silently run eagerly
+            undo.callback(torch.compiler.reset)
+            yield _compiled(partial(_pass, torch.compile(model, dynamic=False), autocast), images)
+        elif setting.mode == "cuda_graph":
+            graph = torch.cuda.CUDAGraph()
+            undo.callback(graph.reset)
+            yield _captured(graph, eager, images)
+        else:
+            yield eager
+
+
+@contextmanager
+def _failure_is_a_reason(step: str) -> Iterator[None]:
+    """Name what first went wrong; want of memory stays that, however deep it is wrapped."""
+    try:
+        yield
+    except Exception as error:
+        chain: list[BaseException] = [error]
+        while deeper := chain[-1].__cause__ or chain[-1].__context__:
+            chain.append(deeper)
+        for found in chain:
+            if isinstance(found, Exception) and out_of_memory(found):
+                raise MemoryError(str(found)) from error
+        first = chain[-1]
+        message = next(iter(str(first).strip().splitlines()), "")
+        raise UnmeasurableError(f"{step} failed: {type(first).__name__}: {message}") from error
+
+
+def _pass(network: Forward, autocast: Autocast, images: Tensor) -> Tensor:
+    with autocast():
+        return network(images)
+
+
+@_failure_is_a_reason("torch.compile")
+def _compiled(forward: Forward, images: Tensor) -> Forward:
+    forward(images)
+    return partial(_of_shape, images.shape, forward)
+
+
+@_failure_is_a_reason("CUDA graph capture")
+def _captured(graph: torch.cuda.CUDAGraph, forward: Forward, images: Tensor) -> Forward:
+    static = images.clone()
+    with torch.cuda.device(images.device):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_CAPTURE_WARM_UPS):
+                forward(static)
+            with torch.cuda.graph(graph, stream=stream):
+                logits = forward(static)
+        torch.cuda.current_stream().wait_stream(stream)
+
+    def replay(batch: Tensor) -> Tensor:
+        static.copy_(batch)
+        graph.replay()
+        return logits
+
+    return partial(_of_shape, images.shape, replay)
+
+
+def _of_shape(shape: torch.Size, forward: Forward, batch: Tensor) -> Tensor:
+    if batch.shape != shape:
+        raise ValueError(f"prepared for a batch {tuple(shape)}, given {tuple(batch.shape)}")
+    return forward(batch)

@@ -1,0 +1,119 @@
+"""Subjects measured in every precision and mode, several times, each in a fresh process."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from trainables.efficiency.execution import Setting
+from trainables.efficiency.results import Identity, Results, Row
+from trainables.efficiency.subjects import Subject
+
+Progress = Callable[[int, int], None]
+REPEATS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """What all measurements have in common.
+
+    `device` names what is measured on (`cuda: NVIDIA H200`); `threads` are PyTorch's on the CPU,
+    None for the environment's; `timing_seconds` is the time for timing in each measurement;
+    `versions` are those of the software.
+    """
+
+    device: str
+    threads: int | None
+    timing_seconds: float
+    versions: Mapping[str, str]
+
+    def of(self, subject: Subject, setting: Setting) -> Identity:
+        """What a measurement of `subject` in `setting` under these conditions is known by."""
+        return Identity(
+            model=subject.model,
+            params=subject.params,
+            image_size=subject.image_size,
+            num_classes=subject.num_classes,
+            device=self.device,
+            threads=self.threads,
+            precision=setting.precision,
+            training_precision=setting.training_precision,
+            mode=setting.mode,
+            timing_seconds=self.timing_seconds,
+            versions=self.versions,
+        )
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What is to be measured, and how often it still has to be."""
+
+    subject: Subject
+    identity: Identity
+    repeats: int
+
+
+def measure_repeatedly(
+    subjects: Sequence[Subject],
+    results: Results,
+    run: Callable[..., dict[str, Any]],
+    conditions: Conditions,
+    *,
+    settings: Sequence[Setting],
+    repeats: int = REPEATS,
+    retry_failed: bool = False,
+    progress: Progress = lambda _done, _total: None,
+) -> None:
+    """Bring every subject to `repeats` answers in every setting, into `results`.
+
+    `run(model, params, image_size=, num_classes=, threads=, seconds=, precision=,
+    training_precision=, mode=)` is `measure_fresh`, or calls it, on the device of the conditions.
+    What the results already have is not measured again, failures only with `retry_failed`. One
+    failure, which an exception of `run` is too, ends the repeats of its subject in that setting;
+    its row has the reason. All are measured once before any a second time: what is interrupted has
+    seen all, and a slow drift of the machine shows in the spread. `progress` is told (done, total)
+    measurements.
+    """
+    pending: dict[str, _Pending] = {}
+    for subject, setting in product(subjects, settings):
+        identity = conditions.of(subject, setting)
+        missing = _missing(results.get(identity), repeats, retry_failed)
+        if missing and identity.key not in pending:
+            pending[identity.key] = _Pending(subject, identity, missing)
+    done, total = 0, sum(one.repeats for one in pending.values())
+    progress(done, total)
+    while unfinished := [one for one in pending.values() if one.repeats]:
+        for one in unfinished:
+            answer = _answer(run, one, conditions)
+            results.add(one.identity, [answer], one.subject.label)
+            settled = one.repeats if "error" in answer else 1
+            one.repeats -= settled
+            done += settled
+            progress(done, total)
+
+
+def _missing(row: Row | None, repeats: int, retry_failed: bool) -> int:
+    """How many measurements a row needs to have `repeats`."""
+    if row is None:
+        return repeats
+    return 0 if row["failures"] and not retry_failed else max(0, repeats - row["repeats"])
+
+
+def _answer(
+    run: Callable[..., dict[str, Any]], one: _Pending, conditions: Conditions
+) -> dict[str, Any]:
+    identity = one.identity
+    try:
+        return run(
+            identity.model,
+            identity.params,
+            image_size=identity.image_size,
+            num_classes=identity.num_classes,
+            threads=conditions.threads,
+            seconds=conditions.timing_seconds,
+            precision=identity.precision,
+            training_precision=identity.training_precision,
+            mode=identity.mode,
+        )
+    except Exception as error:  # noqa: BLE001 - whatever a run raises is the reason of one row
+        return {"error": f"{type(error).__name__}: {error}"}

@@ -1,0 +1,148 @@
+"""The one table of measured costs, `measurements.parquet`, and the journal that it is made of.
+
+A row an `Identity`, reused by whatever measures the same again. Every answer is a line of
+`measurements.jsonl` before it counts, so nothing is lost with a process; the table can always be
+made again. Several processes may add to one folder.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spaces.space import Value
+from trainables import records
+from trainables.data.lock import exclusive
+from trainables.efficiency.summary import Answer, summarise
+from trainables.efficiency.table import arrow
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """What is measured, and under which conditions: what has the same `key` is the same.
+
+    `params` make the model, at `image_size` px; `device` names what it runs on, with `threads` of
+    PyTorch on the CPU (None: the environment's); `precision`, `training_precision` and `mode` are
+    those of `execution.Setting`; `timing_seconds` is the time that was given to timing, so that
+    quick and thorough measurements stay apart; `versions` are those of the software.
+    """
+
+    model: str
+    params: Mapping[str, Value]
+    image_size: int
+    num_classes: int
+    device: str
+    threads: int | None
+    precision: str
+    training_precision: str
+    mode: str
+    timing_seconds: float
+    versions: Mapping[str, str]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The fields as JSON takes them."""
+        mappings = {"params": dict(self.params), "versions": dict(self.versions)}
+        return {field.name: getattr(self, field.name) for field in fields(self)} | mappings
+
+    @property
+    def columns(self) -> Row:
+        """The identity as the table holds it: mappings as JSON in one spelling.
+
+        `params` is called `architecture` there, since the catalogue's `params` counts parameters.
+        """
+        columns = self.document
+        params = {name: _whole(value) for name, value in columns.pop("params").items()}
+        texts = {"architecture": _canonical(params), "versions": _canonical(self.versions)}
+        return columns | texts | {"timing_seconds": float(self.timing_seconds)}
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of `columns`, in hexadecimal digits."""
+        return hashlib.sha256(_canonical(self.columns).encode()).hexdigest()
+
+
+class Results:
+    """The measurements in `folder`, which is made when the first one is added."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / "measurements.parquet"
+        self._journal, self._lock = folder / "measurements.jsonl", folder / "measurements.lock"
+        self._read = 0  # bytes of the journal
+        self._rows: dict[str, Row] = {}
+        self._answers: dict[str, list[Answer]] = {}
+        self._catch_up()
+
+    def get(self, identity: Identity) -> Row | None:
+        """The row of `identity` as it was last read or added, by column; None if there is none."""
+        return self._rows.get(identity.key)
+
+    def add(self, identity: Identity, answers: Sequence[Answer], label: str = "") -> Row:
+        """The row of `identity` after these `answers` of `measure_fresh` beside the earlier ones.
+
+        Each comes from a fresh process; one that holds an `error` counts as a failure, and its
+        reason stays in the row. `label` is what a reader calls the subject.
+        """
+        line = {"label": label, "identity": identity.document, "answers": list(answers)}
+        with exclusive(self._lock):
+            self._catch_up()
+            if self._journal.exists():  # a line torn by a crash would spoil the next one
+                os.truncate(self._journal, self._read)
+            records.append_line(self._journal, line, sync=True)
+            self._catch_up()
+            self._write()
+        return self._rows[identity.key]
+
+    def table(self) -> pa.Table:
+        """All rows, made from the journal; a file that is missing, damaged or behind is replaced.
+
+        The file is not trusted: Parquet has checksums of its pages, none of what says where they
+        are.
+        """
+        with exclusive(self._lock):
+            self._catch_up()
+            return self._write()
+
+    def _catch_up(self) -> None:
+        """Read those whole lines of the journal that were added since the last time."""
+        if not self._journal.exists():
+            return
+        with self._journal.open("rb") as file:
+            file.seek(self._read)
+            lines = file.read().split(b"\n")[:-1]
+        for text in lines:
+            self._take(json.loads(text))
+        self._read += sum(len(text) + 1 for text in lines)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        identity = Identity(**line["identity"])
+        key = identity.key
+        answers = self._answers.setdefault(key, [])
+        answers += line["answers"]
+        label = line["label"] or self._rows.get(key, {}).get("label", "")
+        known = {"key": key, "label": label, **identity.columns}
+        self._rows[key] = summarise(answers) | known
+
+    def _write(self) -> pa.Table:
+        table = arrow(list(self._rows.values()))
+        draft = self.path.with_name(f".{self.path.name}.draft")
+        pq.write_table(table, draft, write_page_checksum=True)
+        draft.replace(self.path)
+        return table
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, allow_nan=False)
+
+
+def _whole(value: Value) -> Value:
+    """A whole number in one spelling: 1.0 and 1 make the same model."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

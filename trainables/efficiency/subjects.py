@@ -1,0 +1,151 @@
+"""What can be measured: a variant with settings, a published row, or all published rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import NamedTuple
+
+import torch
+
+from spaces.published import galaxy_runs
+from spaces.space import Value, nearest
+from trainables import fields, models
+from trainables.recipe import Recipe
+
+ALL = "all"
+IMAGE_SIZE = 224
+GALAXY_CLASSES, IMAGENET_CLASSES = 8, 1000  # of the first seed's runs; of the supplement's
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model to measure, as `trainables.models.build` makes it.
+
+    `image_size` is in px. `label` is for readers; subjects may differ in it and yet be equal.
+    """
+
+    model: str
+    params: Mapping[str, Value]
+    image_size: int
+    num_classes: int
+    label: str = field(compare=False)
+
+
+class SubjectError(ValueError):
+    """What was named cannot be measured; `mistakes` names everything that is wrong."""
+
+    def __init__(self, mistakes: Sequence[str]):
+        super().__init__("\n".join(mistakes))
+        self.mistakes = list(mistakes)
+
+
+def architecture(params: Mapping[str, Value]) -> dict[str, Value]:
+    """Those parameters that make the model; the recipe's and drop path do not change its cost."""
+    costless = {*fields.names(Recipe), "drop_path"}
+    return {name: value for name, value in sorted(params.items()) if name not in costless}
+
+
+class _Row(NamedTuple):
+    """A published row of a variant, or a variant with settings put over one."""
+
+    variant: str
+    label: str
+    params: Mapping[str, Value]
+    num_classes: int
+
+    def subject(self, image_size: int, num_classes: int | None) -> Subject:
+        classes = self.num_classes if num_classes is None else num_classes
+        return Subject(self.variant, self.params, image_size, classes, self.label)
+
+
+def parse(
+    named: Sequence[str],
+    settings: Mapping[str, Value] | None = None,
+    *,
+    image_sizes: Sequence[int] = (IMAGE_SIZE,),
+    num_classes: int | None = None,
+) -> list[Subject]:
+    """The subjects that a user names, at each of `image_sizes` px, each once.
+
+    A name is a variant (`hydra`), which is its first row of the supplement, if it has one, with
+    `settings` put over it; a published row (`Hydra-S/16`, or `linformer:121021` for one of the
+    first seed); or `all`, every published row. `num_classes` are by default those that a row was
+    published with.
+
+    Raises SubjectError with all mistakes: unknown names with the nearest one, settings that no
+    named variant has or that do not fit it, sizes that are not positive. Whether a published row
+    fits an image size is left to its measuring.
+    """
+    settings = settings or {}
+    wrong = [f"an image size must be positive, given {size}" for size in image_sizes if size < 1]
+    if num_classes is not None and num_classes < 1:
+        wrong.append(f"the number of classes must be positive, given {num_classes}")
+    rows, mistakes = _rows(named, settings, [size for size in image_sizes if size > 0])
+    if wrong or mistakes:
+        raise SubjectError(wrong + mistakes)
+    every = [row.subject(size, num_classes) for size, row in product(image_sizes, rows)]
+    return [subject for place, subject in enumerate(every) if subject not in every[:place]]
+
+
+def _rows(
+    named: Sequence[str], settings: Mapping[str, Value], image_sizes: Sequence[int]
+) -> tuple[list[_Row], list[str]]:
+    """The rows that are named, and what is wrong with the names and the settings."""
+    published, variants = _published(), models.names()
+    rows: list[_Row] = []
+    wrong = [] if named else [f"nothing to measure: name variants, published rows, or {ALL!r}"]
+    if named and settings and not any(name in variants for name in named):
+        wrong.append(f"settings need a variant, given {', '.join(settings)} with none")
+    for name in named:
+        if name in variants:
+            row = _set(name, settings, published)
+            found, mistakes = [row], _misfits(row, image_sizes)
+        else:
+            found, mistakes = _named(name, published)
+        rows += found
+        wrong += mistakes
+    return rows, wrong
+
+
+def _published() -> list[_Row]:
+    """Every published row, the supplement's first; those of the first seed by `variant:run`."""
+    runs = {run.run_id for run in galaxy_runs()}
+    rows = []
+    for variant in models.names():
+        for name, params in models.published(variant).items():
+            label = f"{variant}:{name}" if name in runs else name
+            classes = GALAXY_CLASSES if name in runs else IMAGENET_CLASSES
+            rows.append(_Row(variant, label, architecture(params), classes))
+    return sorted(rows, key=lambda row: row.num_classes == GALAXY_CLASSES)
+
+
+def _named(name: str, published: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
+    """The rows that `name` stands for, or the mistake that it is."""
+    found = [row for row in published if name in (ALL, row.label, row.label.partition(":")[2])]
+    if name == ALL or len(found) == 1:
+        return found, []
+    if found:
+        return [], [f"{name!r} is a row of {' and of '.join(row.label for row in found)}"]
+    known = [ALL, *models.names(), *(row.label for row in published)]
+    return [], [f"unknown {name!r}{nearest(name, known)} (variants: {', '.join(models.names())})"]
+
+
+def _set(variant: str, settings: Mapping[str, Value], published: Sequence[_Row]) -> _Row:
+    base = next(row for row in published if row.variant == variant)
+    dropped = {"patch", "grid"} if settings.keys() & {"patch", "grid"} else set()  # say the same
+    params = {name: value for name, value in base.params.items() if name not in dropped}
+    told = " ".join(f"{name}={value}" for name, value in settings.items())
+    label = f"{variant} {told}" if settings else base.label
+    return base._replace(label=label, params=architecture({**params, **settings}))
+
+
+def _misfits(row: _Row, image_sizes: Sequence[int]) -> list[str]:
+    """What keeps the model of `row` from being built."""
+    wrong: list[str] = []
+    for size in image_sizes:
+        try:
+            with torch.device("meta"):
+                models.build(row.variant, row.params, image_size=size, num_classes=row.num_classes)
+        except ValueError as error:
+            wrong.append(f"{row.label} at {size} px: {error}")
+    return wrong
