@@ -4,7 +4,7 @@ import math
 import random
 from dataclasses import replace
 
-from search.measure import counter
+from search.costs import counter
 from search.plan import Plan
 
 _DRAWS = 12

@@ -216,3 +216,7 @@ class Projection:
         points = [Metric(name, float(value), stamp, 0) for name, value in values.items()]
         marks = [RunTag(name, value) for name, value in tags.items()]
         self._client.log_batch(self._trial_run(record), metrics=points, tags=marks)
+
+    def attach(self, record: Record, name: str, content: Any) -> None:
+        """A JSON artifact of the trial's run, in place of an earlier one of that `name`."""
+        self._client.log_dict(self._trial_run(record), content, name)

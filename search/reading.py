@@ -49,12 +49,8 @@ def reopened(folder: Path, sweep: str, database: str | None) -> tuple[Plan, Swee
     return plan, study
 
 
-def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> int:
-    """`act` on the named sweeps, or all, while no driver works on them; the worst exit code.
-
-    2 for an unknown sweep, 3 for one in use, 6 for a study that cannot be read.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+def mistakes(given: argparse.Namespace) -> list[str]:
+    """What is wrong with the sweeps that are named."""
     known = home.sweeps(given.home)
     listed = ", ".join(known) or "none"
     wrong = [
@@ -64,11 +60,20 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
     ]
     if not known and not wrong:
         wrong = [f"no sweep in {given.home}; python -m search.run makes one"]
-    if wrong:
+    return wrong
+
+
+def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> int:
+    """`act` on the named sweeps, or all, while no driver works on them; the worst exit code.
+
+    2 for an unknown sweep, 3 for one in use, 6 for a study that cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if wrong := mistakes(given):
         return complain(wrong, 2)
     codes = []
     try:
-        for sweep in given.sweeps or known:
+        for sweep in given.sweeps or home.sweeps(given.home):
             with lock.held(given.home / sweep):
                 codes.append(act(*reopened(given.home, sweep, given.database)))
     except lock.SweepLockedError as error:

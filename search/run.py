@@ -62,18 +62,18 @@ def _attainable(plan: Plan, console: Console) -> Plan:
 
 def _search(request: Request, plan: Plan, console: Console) -> int:
     """Train, measure, report; the exit code."""
-    from search import measure
+    from search import measuring
     from search.sweep import Sweep
 
     sweep = Sweep(request, plan, console)
     address = cluster.address_of(request.address)
-    measuring = measure.here() if request.measure and not address else None
+    way = measuring.here() if request.measure and not address else None
     if sweep.study.unfinished:
         with cluster.connected(address):
             sweep.train()
             settled = sweep.settle()
             if request.measure and address and settled and not sweep.study.unfinished:
-                sweep.measure(measure.on_cluster(cluster.has_gpus()))
+                sweep.measure(measuring.on_cluster(cluster.has_gpus()))
     else:
         sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
         settled = sweep.settle()
@@ -83,8 +83,8 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         sweep.say(f"interrupted; nothing that was finished is lost. To go on: {words} --resume")
         return 130
     if settled:
-        if measuring:
-            sweep.measure(measuring)
+        if way:
+            sweep.measure(way)
         sweep.finish()
         sweep.report()
     if sweep.study.gave_up:

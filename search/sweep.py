@@ -5,7 +5,8 @@ from rich.console import Console
 
 from reports.build import build
 from search import cluster, home, tuner
-from search.measure import Ledger, Measuring, counter, measure_all, publish
+from search.costs import Costs, counter
+from search.measuring import Measuring
 from search.plan import OBJECTIVE, Plan
 from search.projection import Projection, default_uri
 from search.record import State
@@ -89,10 +90,10 @@ class Sweep:
 
     def measure(self, measured: Measuring) -> None:
         """Measure the architectures of all trials, and write that to MLflow once it is settled."""
-        ledger = Ledger(self.request.home, self.plan, measured.device)
+        costs = Costs(self.request.home, self.plan, measured)
         with progress_bar(self.console, "measuring") as progress:
-            measure_all(self.study.trained, self.plan, ledger, measured.run, progress)
-        publish(self.study.trained, ledger, self.projection())
+            costs.measure(self.study.trained, progress)
+        costs.publish(self.study.trained, self.projection())
 
     def projection(self) -> Projection:
         return Projection(self.uri, self.request.home, self.plan, self.provenance)

@@ -54,6 +54,22 @@ def test_sweeps_of_the_readme_parse(command):
     assert fields.assignments(given.settings) is not None
 
 
+def measurings() -> list[str]:
+    found = [command for command in commands("README.md") if "search.measure " in command]
+    return [command for command in found if "--model" in command]
+
+
+@pytest.mark.parametrize("command", measurings())
+def test_measurings_of_the_readme_can_be_done(command, tmp_path):
+    from search import measure_request
+
+    given = measure_request.parser("").parse_args(shlex.split(command)[3:])
+    given.home = tmp_path
+    _, request = measure_request.read(given)
+    assert request is not None
+    assert request.models
+
+
 def test_every_variant_is_named_in_its_family():
     rows = re.findall(r"^\| ([A-Z][\w -]+) \| (`.*`) \|$", README, re.MULTILINE)
     named = {name: family for family, names in rows for name in re.findall(r"`(\w+)`", names)}

@@ -195,6 +195,15 @@ def empty_sweep(tmp_path: Path, study_db: Path, mlflow_db: Path) -> MadeUp:
     return made
 
 
+@pytest.fixture
+def trained_sweep(empty_sweep: MadeUp) -> MadeUp:
+    """A sweep of one complete trial, whose artifacts are its own: copies of a sweep share them."""
+    study = empty_sweep.study()
+    empty_sweep.train(study, [0.5], State.COMPLETE)
+    empty_sweep.project(study)
+    return empty_sweep
+
+
 @pytest.fixture(scope="session")
 def _whole(tmp_path_factory: pytest.TempPathFactory, study_db: Path, mlflow_db: Path) -> MadeUp:
     made = MadeUp(tmp_path_factory.mktemp("whole") / "home", _plan())

@@ -2,8 +2,8 @@
 
 import pytest
 
+from search.costs import counter
 from search.limits import attainable
-from search.measure import counter
 
 
 def test_a_limit_that_can_be_kept_stays(make_plan):

@@ -1,0 +1,88 @@
+"""Measured costs for people: a metric a line, a measurement a column, reasons as footnotes."""
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from trainables.efficiency.execution import Setting
+from trainables.efficiency.results import Row
+from trainables.efficiency.table import unit
+from trainables.metrics import EFFICIENCY
+
+_COLUMN, _GAP = 26, 2  # characters
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+_PREFIXES = {-9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
+_SCALED = ("1", "s", "J", "W", "Hz", "FLOP/s")  # units that take a prefix
+_UNKNOWN = "no reason was recorded"
+
+
+def quantity(value: float, measured_in: str) -> str:
+    """A number with its unit, in three digits and a prefix that suits it."""
+    if not math.isfinite(value):
+        return str(value)
+    if measured_in == "fraction":
+        return f"{100 * value:.3g} %"
+    if measured_in == "bytes":
+        step = min(len(_BINARY) - 1, max(0, (int(abs(value)).bit_length() - 1) // 10))
+        return f"{value / 1024**step:.4g} {_BINARY[step]}"
+    if measured_in == "1e9":
+        return f"{value:.3g} G"
+    factor, base = (1e-3, "s") if measured_in == "ms" else (1, measured_in)
+    value = float(f"{value * factor:.3g}")
+    if base not in _SCALED:
+        return f"{value:,.0f} {base}" if abs(value) >= 1000 else f"{value:g} {base}"
+    power = 3 * math.floor(math.log10(abs(value)) / 3) if value else 0
+    power = min(max(power, 0 if base == "1" else min(_PREFIXES)), max(_PREFIXES))
+    suffix = _PREFIXES[power] + ("" if base == "1" else base)
+    return f"{value / 10.0**power:.3g} {suffix}".rstrip()
+
+
+def shown(rows: Sequence[Row], width: int) -> Group:
+    """Medians and relative spreads of `rows`, as many beside each other as fit `width`."""
+    notes: dict[str, int] = {}
+    names = max(map(len, EFFICIENCY))
+    beside = max(1, (width - names - _GAP) // (_COLUMN + _GAP))
+    parts = [rows[start : start + beside] for start in range(0, len(rows), beside)]
+    tables = [_table(part, notes) for part in parts]
+    return Group(*tables, *(Text(f"[{number}] {why}") for why, number in notes.items()))
+
+
+def _table(rows: Sequence[Row], notes: dict[str, int]) -> Table:
+    table = Table("median ± spread", box=None, padding=(0, _GAP, 0, 0))
+    for row in rows:
+        table.add_column(_heading(row, notes), justify="right", max_width=_COLUMN)
+    for name in EFFICIENCY:
+        table.add_row(name, *(Text(_cell(row, name, notes)) for row in rows))
+    return table
+
+
+def _heading(row: Row, notes: dict[str, int]) -> Text:
+    setting = Setting(row["mode"], row["precision"], row["training_precision"])
+    marks = []
+    if "everything" in row["reasons"]:
+        marks.append(_mark(row["reasons"]["everything"], notes))
+    if row.get("other_load"):
+        marks.append(_mark("measured while other programs used the machine", notes))
+    size = f"{row['image_size']} px, repeats: {row['repeats']}"
+    lines = (" ".join((row["label"], *marks)), setting.label, size)
+    return Text("\n".join(lines))
+
+
+def _cell(row: Row, name: str, notes: dict[str, int]) -> str:
+    why = row["reasons"].get(name)
+    if (value := row.get(name)) is None:
+        return _mark(why or row["reasons"].get("everything", _UNKNOWN), notes)
+    spread = row.get(f"{name}_spread")
+    text = quantity(value, unit(name)) + (f" ± {_percent(spread)}" if spread else "")
+    return f"{text} {_mark(why, notes)}" if why else text
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+
+
+def _mark(why: str, notes: dict[str, int]) -> str:
+    return f"[{notes.setdefault(why, len(notes) + 1)}]"
