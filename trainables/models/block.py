@@ -103,6 +103,11 @@ class Layers:
     block: str = "pre_norm"
     pool: str = "class"
 
+    def places(self, stages: int) -> list[int]:
+        """Of `stages` evenly spread blocks the indices; those that fall together count once."""
+        depth = len(self.branches)
+        return sorted({stage * depth // (stages + 1) for stage in range(1, stages + 1)})
+
     def reduction_mistakes(self, *, class_only: bool = False) -> list[str]:
         """Why tokens cannot be reduced in these layers; `class_only`: only the first is read."""
         wrong = []

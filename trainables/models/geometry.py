@@ -21,6 +21,13 @@ class Geometry:
         """N, the class tokens included."""
         return self.prefix + self.grid[0] * self.grid[1]
 
+    @property
+    def head_width(self) -> int:
+        """Channels of a head; raises ValueError if the heads cannot share the width evenly."""
+        if self.width % self.heads:
+            raise ValueError(f"heads={self.heads} must divide dim={self.width}")
+        return self.width // self.heads
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patches:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from math import ceil, log
 
 import torch
-from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from trainables.models.geometry import Geometry
+from trainables.models.heads import SelfAttention
 from trainables.models.precision import full_precision
 from trainables.models.vit import SMALL
 
@@ -28,7 +28,7 @@ class Config:
     factor: int = 5
 
 
-class Attention(nn.Module):
+class Attention(SelfAttention):
     """softmax(Q Kᵀ / √E) V for u queries, mean(V) for the rest, (B, N, D) to (B, N, D).
 
     The samples are redrawn at every step of training, and the same ones whenever it evaluates.
@@ -37,27 +37,23 @@ class Attention(nn.Module):
     samples: torch.Tensor
 
     def __init__(self, geometry: Geometry, config: Config):
-        super().__init__()
-        D, self.tokens, self.heads = geometry.width, geometry.tokens, geometry.heads
-        if D % self.heads:
-            raise ValueError(f"heads={self.heads} must divide dim={D}")
+        super().__init__(geometry, geometry.head_width)
+        self.tokens = geometry.tokens
         if config.factor < 1:
             raise ValueError(f"factor must be at least 1, given {config.factor}")
         self.kept = min(self.tokens, config.factor * max(1, ceil(log(self.tokens))))
-        self.qkv = nn.Linear(D, 3 * D)
-        self.out = nn.Linear(D, D)
         fixed = self._draw(torch.device("cpu"), torch.Generator("cpu").manual_seed(0))
         self.register_buffer("samples", fixed.to(self.out.weight.device), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.split(x)
         samples = self._draw(x.device) if self.training else self.samples
         with torch.no_grad():
             kept = selectivity(q, k, samples).topk(self.kept, dim=-1).indices.unsqueeze(-1)
         kept = kept.expand(-1, -1, -1, q.shape[-1])  # (B, H, u, E)
         attended = scaled_dot_product_attention(q.gather(2, kept), k, v)
         mixed = v.mean(dim=2, keepdim=True).expand_as(v).scatter(2, kept, attended)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.joined(mixed)
 
     def _draw(self, device: torch.device, generator: torch.Generator | None = None) -> torch.Tensor:
         """u random keys for every query, (N, u), the same for all samples of a batch and heads."""

@@ -6,10 +6,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.nn.functional import elu
 
 from trainables.models.geometry import Geometry
+from trainables.models.heads import SelfAttention
 from trainables.models.precision import full_precision
 from trainables.models.vit import SMALL
 
@@ -22,21 +22,15 @@ class Config:
     """Nothing beside the shell's hyperparameters."""
 
 
-class Attention(nn.Module):
+class Attention(SelfAttention):
     """φ(Q) φ(K)ᵀ V, its weights normalised, over the tokens, (B, N, D) to (B, N, D)."""
 
     def __init__(self, geometry: Geometry, config: Config):
-        super().__init__()
+        super().__init__(geometry, geometry.head_width)
         del config
-        D, self.heads = geometry.width, geometry.heads
-        if D % self.heads:
-            raise ValueError(f"heads={self.heads} must divide dim={D}")
-        self.qkv = nn.Linear(D, 3 * D)
-        self.out = nn.Linear(D, D)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
+        return self.joined(attend(*self.split(x)))
 
 
 @full_precision

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from trainables.models.geometry import Geometry
+from trainables.models.heads import SelfAttention
 from trainables.models.precision import full_precision
 from trainables.models.vit import SMALL
 
@@ -36,24 +36,19 @@ class Config:
     faithful: bool = False
 
 
-class Attention(nn.Module):
+class Attention(SelfAttention):
     """softmax(Q K̃ᵀ) softmax(Q̃ K̃ᵀ)⁺ softmax(Q̃ Kᵀ) V over the tokens, (B, N, D) to (B, N, D)."""
 
     def __init__(self, geometry: Geometry, config: Config):
-        super().__init__()
-        D, N, m = geometry.width, geometry.tokens, config.landmarks
-        self.heads, self.config = geometry.heads, config
-        if D % self.heads:
-            raise ValueError(f"heads={self.heads} must divide dim={D}")
+        super().__init__(geometry, geometry.head_width)
+        N, m, self.config = geometry.tokens, config.landmarks, config
         if not 1 <= m <= N:
             raise ValueError(f"landmarks={m} must lie between 1 and the {N} tokens")
         if config.iterations < 1:
             raise ValueError(f"iterations must be at least 1, given {config.iterations}")
-        self.qkv = nn.Linear(D, 3 * D)
-        self.out = nn.Linear(D, D)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.split(x)
         marks, iterations = self.config.landmarks, self.config.iterations
         q_marks, k_marks = segment_means(q, marks), segment_means(k, marks)  # (B, H, m, E)
         mixed = scaled_dot_product_attention(q_marks, k, v)
@@ -65,7 +60,7 @@ class Attention(nn.Module):
             mixed = scaled_dot_product_attention(q, k_marks, mixed)
         if self.config.value_skip:
             mixed = mixed + v
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.joined(mixed)
 
 
 def segment_means(x: torch.Tensor, segments: int) -> torch.Tensor:

@@ -7,9 +7,9 @@ tokens, H heads, D width, E = D/H head width, m `features`.
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from trainables.models.geometry import Geometry
+from trainables.models.heads import SelfAttention
 from trainables.models.precision import full_precision
 from trainables.models.vit import SMALL
 
@@ -24,26 +24,21 @@ class Config:
     features: int = 128
 
 
-class Attention(nn.Module):
+class Attention(SelfAttention):
     """φ(Q) φ(K)ᵀ V, its weights normalised, over the tokens, (B, N, D) to (B, N, D)."""
 
     directions: torch.Tensor
 
     def __init__(self, geometry: Geometry, config: Config):
-        super().__init__()
-        D, self.heads = geometry.width, geometry.heads
-        if D % self.heads:
-            raise ValueError(f"heads={self.heads} must divide dim={D}")
+        super().__init__(geometry, geometry.head_width)
         if config.features < 1:
             raise ValueError(f"features must be at least 1, given {config.features}")
-        self.qkv = nn.Linear(D, 3 * D)
-        self.out = nn.Linear(D, D)
-        self.register_buffer("directions", orthogonal(config.features, D // self.heads))
+        self.register_buffer("directions", orthogonal(config.features, geometry.head_width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.split(x)
         mixed = attend(q, k, v, self.directions)  # (B, H, N, E)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.joined(mixed)
 
 
 def orthogonal(rows: int, width: int) -> torch.Tensor:

@@ -30,12 +30,11 @@ class Attention(nn.Module):
     def __init__(self, geometry: Geometry, config: Config):
         super().__init__()
         D, self.heads, self.geometry = geometry.width, geometry.heads, geometry
-        if D % self.heads:
-            raise ValueError(f"heads={self.heads} must divide dim={D}")
+        E = geometry.head_width
         self.qkv = nn.Linear(D, 3 * D, bias=config.qkv_bias)
         self.weights = nn.Parameter(torch.empty(2, geometry.tokens, self.heads))  # p₁ and p₂
         nn.init.trunc_normal_(self.weights, std=0.02)
-        self.norm = nn.LayerNorm(D // self.heads)
+        self.norm = nn.LayerNorm(E)
         self.out = nn.Linear(D, D)
 
     def resampled(self, source: "Attention") -> dict[str, torch.Tensor]:

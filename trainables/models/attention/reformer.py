@@ -43,9 +43,7 @@ class Attention(nn.Module):
     def __init__(self, geometry: Geometry, config: Config):
         super().__init__()
         D, N, S = geometry.width, geometry.tokens, config.bucket_size
-        self.heads, self.config = geometry.heads, config
-        if D % self.heads:
-            raise ValueError(f"heads={self.heads} must divide dim={D}")
+        self.heads, self.head_width, self.config = geometry.heads, geometry.head_width, config
         if not 1 <= S <= N:
             raise ValueError(f"bucket_size={S} must lie between 1 and the {N} tokens")
         if config.hashes < 1:
@@ -76,7 +74,7 @@ class Attention(nn.Module):
 
     def _draw(self, device: torch.device, generator: torch.Generator | None = None) -> torch.Tensor:
         """Directions of half of the buckets, (R, E, C/2); the other half are their opposites."""
-        shape = (self.config.hashes, self.qk.out_features // self.heads, self.buckets // 2)
+        shape = (self.config.hashes, self.head_width, self.buckets // 2)
         return torch.randn(shape, device=device, generator=generator)
 
     @torch.no_grad()

@@ -70,9 +70,7 @@ class Attention(nn.Module):
 
     def __init__(self, geometry: Geometry, config: Config):
         super().__init__()
-        D, N, H = geometry.width, geometry.tokens, geometry.heads
-        if D % H:
-            raise ValueError(f"heads={H} must divide dim={D}")
+        D, N, H, E = geometry.width, geometry.tokens, geometry.heads, geometry.head_width
         ends = {"clusters": (1, N), "window": (1, N), "decay": (0, 1), "commitment": (0, math.inf)}
         for name, (least, most) in ends.items():
             given = getattr(config, name)
@@ -82,7 +80,7 @@ class Attention(nn.Module):
         C = config.clusters or math.ceil(N / round(math.sqrt(N)))
         self.window = config.window or math.ceil(N / C)
         self.q, self.k, self.v, self.out = (nn.Linear(D, D, bias=False) for _ in range(4))
-        self.register_buffer("centroids", normalize(torch.randn(H, C, D // H), dim=-1))
+        self.register_buffer("centroids", normalize(torch.randn(H, C, E), dim=-1))
         self.register_buffer("initialised", torch.zeros((), dtype=torch.bool))
 
     def resampled(self, source: "Attention") -> dict[str, torch.Tensor]:

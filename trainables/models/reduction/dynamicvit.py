@@ -58,7 +58,7 @@ class Trunk(nn.Module):
 
     def __init__(self, layers: Layers, config: Config):
         super().__init__()
-        geometry, depth, stages = layers.geometry, len(layers.branches), config.stages
+        geometry = layers.geometry
         wrong = layers.reduction_mistakes(class_only=True)
         if geometry.width % 4:
             wrong.append(f"dim={geometry.width} must be a multiple of 4")
@@ -68,9 +68,9 @@ class Trunk(nn.Module):
         self.blocks = nn.ModuleList(
             Block(branch, layers.mixer(), layers.feed()) for branch in layers.branches
         )
-        places = {stage * depth // (stages + 1) for stage in range(1, stages + 1)} - {0}
+        places = [place for place in layers.places(config.stages) if place]
         self.predictors = nn.ModuleDict(
-            {str(place): Predictor(layers.branches[place]) for place in sorted(places)}
+            {str(place): Predictor(layers.branches[place]) for place in places}
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -61,11 +61,10 @@ class Trunk(Scheduled):
 
     def __init__(self, layers: Layers, config: Config):
         super().__init__()
-        depth, stages = len(layers.branches), config.stages
         if wrong := layers.reduction_mistakes():
             raise ValueError("; ".join(wrong))
         self.config = config
-        self.reducing = {stage * depth // (stages + 1) for stage in range(1, stages + 1)}
+        self.reducing = set(layers.places(config.stages))
         self.blocks = nn.ModuleList(
             Block(branch, layers.mixer(), layers.feed(), config.fuse) for branch in layers.branches
         )
