@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from itertools import islice
 
 from search.costs import counter
 from search.plan import Plan
@@ -17,14 +18,11 @@ def attainable(plan: Plan) -> Plan:
     if limit is None:
         return plan
     space, rng, gflops = plan.searched, random.Random(plan.seed), counter(plan)
-    cheapest, drawn = math.inf, 0
-    for _ in range(100 * _DRAWS):
-        params = space.draw(rng)
-        if space.broken(params, plan.image_size):
-            continue
-        cheapest, drawn = min(cheapest, gflops(params)), drawn + 1
+    draws = (space.draw(rng) for _ in range(100 * _DRAWS))
+    kept = (params for params in draws if not space.broken(params, plan.image_size))
+    cheapest = math.inf
+    for params in islice(kept, _DRAWS):
+        cheapest = min(cheapest, gflops(params))
         if cheapest <= limit:
             return plan
-        if drawn == _DRAWS:
-            break
     return replace(plan, max_gflops=float(f"{_ROOM * cheapest:.2g}"))

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from rich.table import Table
 
 import spaces
-from spaces.published import galaxy_runs, table6_corrected
+from spaces.published import table6_of
 from trainables import models
 
-IMAGE_SIZE = "224"
+IMAGE_SIZE = 224
 FAMILIES = (
     "Baseline",
     "Low-Rank Attention",
@@ -27,13 +27,12 @@ FAMILIES = (
 
 def _rows(variant: str) -> Iterator[tuple[str, str, str]]:
     """Name, parameters in millions and GFLOPs of a variant's published rows."""
-    published = models.published(spaces.load(variant).model)
-    of_first_seed = {run.run_id for run in galaxy_runs()}
-    if runs := published.keys() & of_first_seed:
-        yield f"{len(runs)} runs of the first seed", "", ""
-    for model in sorted(published.keys() - of_first_seed):
-        lines = [r for r in table6_corrected() if r["model"] == model and r["res_px"] == IMAGE_SIZE]
-        if lines:
+    name = spaces.load(variant).model
+    supplement = models.supplement(name)
+    if runs := len(models.published(name)) - len(supplement):
+        yield f"{runs} runs of the first seed", "", ""
+    for model in sorted(supplement):
+        if lines := table6_of(model, IMAGE_SIZE):
             yield model, lines[0]["params_m"], lines[0]["gflops"]
         else:
             yield model, "no row", "no row"

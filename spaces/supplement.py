@@ -6,7 +6,7 @@ ours for AdamW.
 """
 
 from spaces.point import Point, Value
-from spaces.published import table6_corrected
+from spaces.published import table6_of
 from spaces.space import Choice, Integer, Real
 
 IMAGE_SIZE = 224
@@ -52,8 +52,7 @@ def whole_row(model: str, **params: Value | None) -> Point:
 
 
 def _point(model: str, params: dict[str, Value | None]) -> Point:
-    rows = [r for r in table6_corrected() if r["model"] == model and r["res_px"] == "224"]
-    best = max(rows, key=lambda row: float(row["top1_pct"]))
+    best = max(table6_of(model, IMAGE_SIZE), key=lambda row: float(row["top1_pct"]))
     note = "lr, schedule and batch size are not the row's, which was trained with LAMB at 2048"
     return Point(
         run_id=model,

@@ -118,5 +118,11 @@ def table6_corrected() -> tuple[dict[str, str], ...]:
     return tuple(corrected)
 
 
+def table6_of(model: str, res_px: int | None = None) -> list[dict[str, str]]:
+    """The corrected rows of `model`, those at `res_px` if that is given."""
+    rows = [row for row in table6_corrected() if row["model"] == model]
+    return [row for row in rows if res_px is None or row["res_px"] == str(res_px)]
+
+
 def _addressed(file: str) -> tuple[dict[str, str], ...]:
     return tuple({**row, "address": f"{file}#{n}"} for n, row in enumerate(_rows(file), start=1))

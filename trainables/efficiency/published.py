@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spaces.published import galaxy_runs, table6_corrected
+from spaces.published import table6_of
 from trainables import models
 from trainables.efficiency.count import Counts, count
 
@@ -75,10 +75,9 @@ def counted(variant: str, model: str, image_size: int) -> Counts:
 
 def rows(variants: Sequence[str], image_sizes: Sequence[int] = ()) -> Iterator[Row]:
     """The rows of `variants`, only those at `image_sizes` if any are given."""
-    of_first_seed = {run.run_id for run in galaxy_runs()}
     for variant in variants:
-        for model in sorted(models.published(variant).keys() - of_first_seed):
-            found = [row for row in table6_corrected() if row["model"] == model]
+        for model in sorted(models.supplement(variant)):
+            found = table6_of(model)
             if not found:
                 counts = counted(variant, model, IMAGE_SIZE)
                 yield Row(variant, model, "", IMAGE_SIZE, counts.params, counts.gflops)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 
-from spaces.published import galaxy_runs
 from spaces.space import Value, nearest
 from trainables import fields, models
 from trainables.recipe import Recipe
@@ -109,12 +108,12 @@ def _rows(
 
 def _published() -> list[_Row]:
     """Every published row, the supplement's first; those of the first seed by `variant:run`."""
-    runs = {run.run_id for run in galaxy_runs()}
     rows = []
     for variant in models.names():
+        supplement = models.supplement(variant)
         for name, params in models.published(variant).items():
-            label = f"{variant}:{name}" if name in runs else name
-            classes = GALAXY_CLASSES if name in runs else IMAGENET_CLASSES
+            label = name if name in supplement else f"{variant}:{name}"
+            classes = IMAGENET_CLASSES if name in supplement else GALAXY_CLASSES
             rows.append(_Row(variant, label, architecture(params), classes))
     return sorted(rows, key=lambda row: row.num_classes == GALAXY_CLASSES)
 
