@@ -19,7 +19,7 @@ from trainables.batch_norm import TeamBatchNorm, uses_batches
 from trainables.config import TrialConfig
 from trainables.data import Dataset, decoded, open_dataset
 from trainables.models import auxiliary
-from trainables.models.schedule import set_progress
+from trainables.models.schedule import scheduled, set_progress
 from trainables.models.workers import alone
 from trainables.scoring import Score
 from trainables.team import Team
@@ -67,7 +67,7 @@ class Learner:
             num_classes=self.dataset.num_classes,
         ).to(team.device)
         self.shared = team.share(self.model)
-        self.batched = uses_batches(self.model)
+        self.batched, self.scheduled = uses_batches(self.model), scheduled(self.model)
         self.optimizer = self.recipe.optimizer(self.model)
         self.schedule = self.recipe.scheduler(self.optimizer, task.epochs)
         self.weights = self.recipe.weights(self.dataset.class_counts("train")).to(team.device)
@@ -100,7 +100,7 @@ class Learner:
         batches, auxiliaries = self._batches(order), []
         self.shared.train()
         for number, whole in enumerate(batches):
-            set_progress(self.model, (epoch - 1 + number / len(batches)) / self.task.epochs)
+            set_progress(self.scheduled, (epoch - 1 + number / len(batches)) / self.task.epochs)
             own = whole[self.team.rank :: self.team.size]
             # the last batch may be smaller than the team: who has no sample lends a weightless one
             mine = own if len(own) else whole[:1]
@@ -118,7 +118,7 @@ class Learner:
             if len(own):
                 score.add(logits.detach(), target, self.weights)
             auxiliaries += [beside.detach()] * bool(losses)
-        set_progress(self.model, epoch / self.task.epochs)
+        set_progress(self.scheduled, epoch / self.task.epochs)
         self.team.align(self.model)
         return self._pooled(score), self._mean(auxiliaries)
 

@@ -18,6 +18,11 @@ class Scheduled(nn.Module):
         self.register_buffer("progress", torch.ones(()))
 
 
+def scheduled(model: nn.Module) -> nn.ModuleList:
+    """The scheduled modules of `model`, so that not all are looked through at every step."""
+    return nn.ModuleList(module for module in model.modules() if isinstance(module, Scheduled))
+
+
 def set_progress(model: nn.Module, progress: float) -> None:
     """Tell every scheduled module of `model` which share of the budget is used, 0 to 1."""
     for module in model.modules():
