@@ -131,7 +131,7 @@ def test_the_copy_is_whole_while_the_study_is_written(tmp_path):
 
 
 def test_a_killed_maker_of_a_study_leaves_no_half_of_it(tmp_path, monkeypatch):
-    def killed(*arguments, **named):  # noqa: ARG001
+    def killed(*_, **__):
         (tmp_path / "study.new").write_bytes(b"half of it")
         raise KeyboardInterrupt
 

@@ -41,7 +41,7 @@ class Machine:
         self.spend(self.queued_s, self.busy_watts)
         self.queued_s, self.waits = 0.0, self.waits + 1
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle):  # noqa: N802
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):  # noqa: N802 - NVML's name
         assert handle == "handle"
         return int(self.taken_joules * 1e3)
 

@@ -48,13 +48,13 @@ class FakeNvml:
 
         return asked
 
-    def nvmlInit(self):  # noqa: N802
+    def nvmlInit(self):  # noqa: N802 - NVML's name
         self.opened += 1
 
-    def nvmlShutdown(self):  # noqa: N802
+    def nvmlShutdown(self):  # noqa: N802 - NVML's name
         self.opened -= 1
 
-    def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
+    def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802 - NVML's name
         if uuid != "GPU-1234-abcd":
             raise NVMLError("Not Found")
         return "handle"

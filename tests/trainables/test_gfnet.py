@@ -14,7 +14,7 @@ D = 4
 
 def attention(*grid: int) -> gfnet.Attention:
     torch.manual_seed(0)
-    geometry = Geometry(width=D, heads=1, grid=grid, prefix=0)  # type: ignore[arg-type]
+    geometry = Geometry(width=D, heads=1, grid=grid, prefix=0)
     return gfnet.Attention(geometry, gfnet.Config()).double()
 
 
