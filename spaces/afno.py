@@ -4,7 +4,8 @@ There are no heads: the shell's number of them is held at 1. A threshold far abo
 leave nothing of the initial network's output, and no gradient.
 """
 
-from spaces.space import Choice, Divides, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

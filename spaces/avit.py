@@ -1,6 +1,7 @@
 """A-ViT in the plain shell: when a token halts, and what it costs not to."""
 
-from spaces.space import Divides, Real, Space
+from spaces.rules import Divides
+from spaces.space import Real, Space
 from spaces.supplement import SHELL, TRAINING
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """CaiT, by timm: depth, width, heads, layers of class attention."""
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """CvT: width, heads and depth of its three stages, and how many keys and values they keep."""
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import TRAINING, whole_row
 
 SPACE = Space(

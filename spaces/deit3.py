@@ -1,6 +1,7 @@
 """DeiT III: the plain ViT with LayerScale, by timm."""
 
-from spaces.space import Choice, Divides, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """DynamicViT in the plain shell: how many patches its predictors keep, and how strictly."""
 
-from spaces.space import Divides, Integer, Real, Space
+from spaces.rules import Divides
+from spaces.space import Integer, Real, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """EfficientFormerV2, by timm: channels and blocks of its stages, relative to the published."""
 
-from spaces.space import Choice, Divides, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Space
 from spaces.supplement import TRAINING, whole_row
 
 SPACE = Space(

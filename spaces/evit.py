@@ -1,6 +1,7 @@
 """EViT in the plain shell: how many patches are left out, and when in training that begins."""
 
-from spaces.space import Choice, Divides, Integer, Real, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Real, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """FNet in the plain shell. There are no heads: the shell's number of them is held at 1."""
 
-from spaces.space import Choice, Divides, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

@@ -3,7 +3,8 @@
 There are no heads: the shell's number of them is held at 1.
 """
 
-from spaces.space import Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Integer, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

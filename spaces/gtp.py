@@ -1,6 +1,7 @@
 """GTP in the plain shell: how many patches leave in a block, and what they leave behind."""
 
-from spaces.space import Choice, Divides, Real, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Real, Space
 from spaces.supplement import SHELL, TRAINING
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """HaloNet, by timm: which of its networks, and how wide the halo of a block is."""
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import TRAINING
 
 SPACE = Space(

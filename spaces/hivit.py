@@ -3,7 +3,8 @@
 The supplement prints no row of costs for it, so no point is known.
 """
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import TRAINING
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """Informer in the shell with norms behind the branches."""
 
-from spaces.space import Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Integer, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

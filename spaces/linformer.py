@@ -1,7 +1,8 @@
 """Linformer as the first seed searched it (its Tables 9 to 12)."""
 
 from spaces.galaxy import points
-from spaces.space import AtMost, Choice, Divides, Integer, Space
+from spaces.rules import AtMost, Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import TRAINING
 
 SPACE = Space(

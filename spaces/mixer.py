@@ -1,6 +1,7 @@
 """MLP-Mixer, by timm: depth, width and the hidden widths of its two MLPs."""
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import SHELL, TRAINING, whole_row
 
 SPACE = Space(

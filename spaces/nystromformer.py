@@ -1,6 +1,7 @@
 """Nyströmformer in the plain shell."""
 
-from spaces.space import AtMost, Choice, Divides, Integer, Space
+from spaces.rules import AtMost, Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

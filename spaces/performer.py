@@ -1,6 +1,7 @@
 """Performer in the plain shell."""
 
-from spaces.space import Choice, Divides, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Space
 from spaces.supplement import SHELL, TRAINING
 
 SPACE = Space(

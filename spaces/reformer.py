@@ -1,6 +1,7 @@
 """Reformer in the plain shell; what saves time with images are few hashes and small buckets."""
 
-from spaces.space import AtMost, Choice, Divides, Space
+from spaces.rules import AtMost, Divides
+from spaces.space import Choice, Space
 from spaces.supplement import SHELL, TRAINING
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """ResT: width, heads and depth of its four stages."""
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import TRAINING, whole_row
 
 SPACE = Space(

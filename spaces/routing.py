@@ -3,7 +3,8 @@
 Trials are shorter than the paper's training, so the centroids may also follow faster.
 """
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

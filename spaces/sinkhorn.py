@@ -3,7 +3,8 @@
 The published row had no permutation, so `iterations` and `temperature` were without effect in it.
 """
 
-from spaces.space import Choice, Divides, Integer, Real, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Real, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """SLAB in the plain shell: its local convolution, and how long LayerNorm has a part in training."""
 
-from spaces.space import Choice, Divides, Real, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Real, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

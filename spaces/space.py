@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from spaces.point import Point, Value
+from spaces.rules import Divides, Rule
 
 
 class Domain(Protocol):
@@ -126,46 +127,6 @@ class Choice:
 
     def __str__(self) -> str:
         return "one of " + ", ".join(map(str, self.values))
-
-
-@dataclass(frozen=True, slots=True)
-class Divides:
-    """`divisor`, a number or the name of a quantity, divides the quantity `dividend`."""
-
-    divisor: str | int
-    dividend: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.divisor, self.dividend) if isinstance(name, str))
-
-    def holds(self, quantities: Mapping[str, Value]) -> bool:
-        divisor = self.divisor if isinstance(self.divisor, int) else quantities[self.divisor]
-        return int(quantities[self.dividend]) % int(divisor) == 0
-
-    def __str__(self) -> str:
-        return f"{self.divisor} divides {self.dividend}"
-
-
-@dataclass(frozen=True, slots=True)
-class AtMost:
-    """`name` is at most `bound`; both are names of quantities."""
-
-    name: str
-    bound: str
-
-    @property
-    def names(self) -> tuple[str, str]:
-        return self.name, self.bound
-
-    def holds(self, quantities: Mapping[str, Value]) -> bool:
-        return quantities[self.name] <= quantities[self.bound]  # type: ignore[operator]
-
-    def __str__(self) -> str:
-        return f"{self.name} is at most {self.bound}"
-
-
-Rule = Divides | AtMost
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """STViT in Swin: the first stage's grid and width, depths, semantic tokens a side of a window."""
 
-from spaces.space import Choice, Divides, Integer, Real, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Real, Space
 from spaces.supplement import TRAINING, whole_row
 
 SPACE = Space(

@@ -1,6 +1,7 @@
 """Swin, by timm: width, depth of its third stage, heads, window."""
 
-from spaces.space import Choice, Divides, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Space
 from spaces.supplement import TRAINING, whole_row
 
 _TINY = {"width": 96, "depth": 6, "head_dim": 32, "window": 7, "mlp_ratio": 4.0}

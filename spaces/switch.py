@@ -1,6 +1,7 @@
 """Switch Transformer in the plain shell: experts and the weight of their balance."""
 
-from spaces.space import Choice, Divides, Real, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Real, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

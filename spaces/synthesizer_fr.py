@@ -1,6 +1,7 @@
 """Factorised random Synthesizer in the plain shell; the grid's least is 50 tokens."""
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

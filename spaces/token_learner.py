@@ -3,7 +3,8 @@
 The published rows run the same blocks before and after (`faithful`), which saves parameters.
 """
 
-from spaces.space import Choice, Divides, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

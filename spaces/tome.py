@@ -1,6 +1,7 @@
 """ToMe in the plain shell: how many tokens every block merges."""
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import SHELL, TRAINING, row
 
 SPACE = Space(

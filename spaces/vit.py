@@ -1,7 +1,8 @@
 """ViT as the first seed searched it: 64-wide heads whatever the width (its Tables 1 to 5)."""
 
 from spaces.galaxy import points
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import TRAINING
 
 SPACE = Space(

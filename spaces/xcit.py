@@ -1,6 +1,7 @@
 """XCiT, by timm: depth, width, heads and patch."""
 
-from spaces.space import Choice, Divides, Integer, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Space
 from spaces.supplement import TRAINING, whole_row
 
 SPACE = Space(

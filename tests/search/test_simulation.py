@@ -6,7 +6,8 @@ from collections import defaultdict
 import pytest
 
 from search import simulate
-from spaces.space import Choice, Divides, Integer, Real, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Integer, Real, Space
 
 SPACE = Space(
     params={"x": Real(-3, 3), "y": Real(-3, 3), "n": Integer(1, 4), "k": Choice((1, 2, 3))},

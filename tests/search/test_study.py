@@ -16,7 +16,8 @@ from search import home
 from search.record import State, config_hash
 from search.sampling import create
 from search.study import SweepStudy
-from spaces.space import AtMost, Choice, Divides, Integer, Real, Space
+from spaces.rules import AtMost, Divides
+from spaces.space import Choice, Integer, Real, Space
 
 EPOCHS = 9
 OBJECTIVE = {"score": "max"}

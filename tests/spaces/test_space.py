@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import spaces
-from spaces.space import AtMost, Choice, Divides, Domain, Integer, Real, Space
+from spaces.rules import AtMost, Divides
+from spaces.space import Choice, Domain, Integer, Real, Space
 
 SPACE = Space(
     params={
