@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from trainables.augment import DRAWS, augmented
+from trainables.augment.symmetries import DRAWS, augmented
 from trainables.data import Symmetries
 
 GALAXY = Symmetries(90.0, horizontal_flip=True, vertical_flip=True)
