@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from spaces.space import nearest
-from trainables.metrics import EFFICIENCY, EPOCH, FINAL
+from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its import alone would report usage
 
@@ -34,6 +34,7 @@ TAGS = (
     "published",
     "git_sha",
     "data_sha256",
+    "training_time_reason",
     "efficiency_device",
     "efficiency_reason",
     "efficiency_other_load",
@@ -129,8 +130,9 @@ def tables(client: MlflowClient, sweep: Sweep) -> tuple[pa.Table, pa.Table]:
 
     Trials: sweep, variant, trial_key, state, the `TAGS`, MLflow's run_id and status, last_epoch,
     epochs, every hyperparameter as `param.<name>` (a number or a truth value where all trials have
-    one) and every FINAL and EFFICIENCY metric under its name. Curves: sweep, trial_key, run_id,
-    epoch and every EPOCH metric. A missing value is null; NaN and infinity stay what they are.
+    one) and every FINAL, TRAINING_TIME and EFFICIENCY metric under its name. Curves: sweep,
+    trial_key, run_id, epoch and every EPOCH metric. A missing value is null; NaN and infinity stay
+    what they are.
     """
     runs = _runs(
         client,
@@ -164,7 +166,8 @@ def _trials(sweep: Sweep, runs: Sequence[Run], histories: Sequence[Mapping[int, 
     }
     for name in sorted({name for run in runs for name in run.data.params}):
         columns[f"param.{name}"] = _typed([run.data.params.get(name) for run in runs])
-    return pa.table(columns | {name: numbers(name) for name in (*FINAL, *EFFICIENCY)})
+    metrics = (*FINAL, *TRAINING_TIME, *EFFICIENCY)
+    return pa.table(columns | {name: numbers(name) for name in metrics})
 
 
 def _curves(sweep: Sweep, runs: Sequence[Run], histories: Sequence[Mapping[int, Any]]) -> pa.Table:

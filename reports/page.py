@@ -17,13 +17,15 @@ from reports.comparison import accuracy_against_cost, disturbances, published_ro
 from reports.pareto import ranking
 from reports.writing import Row, hyperparameters, lines, number, settings, shared, table, varying
 from spaces.space import Point
-from trainables.metrics import EFFICIENCY, FINAL
+from trainables.metrics import EFFICIENCY, FINAL, TRAINING_TIME
 
 TOP = 10
 _COLUMNS = {
     "best_valid_top1": "validation top-1 (%)",
     "test_top1": "test top-1 (%)",
     "best_epoch": "best epoch",
+    "train_seconds_per_epoch": "training, an epoch (s)",
+    "gpu_hours": "GPU-hours",
     "params": "parameters",
     "gflops": "GFLOPs",
     "throughput_images_per_s": "images/s",
@@ -159,9 +161,11 @@ def _failures(trials: Sequence[Row]) -> str:
 def _missing(trials: Sequence[Row]) -> str:
     complete = [trial for trial in trials if trial["state"] == "complete"]
     groups: dict[tuple[str, str], list[str]] = {}
-    for name in (*FINAL, *EFFICIENCY):
+    tags = dict.fromkeys(TRAINING_TIME, "training_time_reason")
+    tags |= dict.fromkeys(EFFICIENCY, "efficiency_reason")
+    for name in (*FINAL, *TRAINING_TIME, *EFFICIENCY):
         reasons = Counter(
-            (trial["efficiency_reason"] if name in EFFICIENCY else None) or "no reason was recorded"
+            trial.get(tags.get(name, "")) or "no reason was recorded"
             for trial in complete
             if trial[name] is None
         )

@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+from search.logged_models import LoggedModels, scalars, tags
 from search.measuring import Measuring
 from search.plan import Plan
 from search.projection import Projection
 from search.record import Record
 from spaces.space import Value
 from trainables.efficiency.execution import Setting
-from trainables.efficiency.repeats import Progress, measure_repeatedly
-from trainables.efficiency.results import Results, Row
+from trainables.efficiency.repeats import Conditions, Progress, measure_repeatedly
+from trainables.efficiency.results import Identity, Results, Row
 from trainables.efficiency.subjects import Subject, architecture
-from trainables.metrics import EFFICIENCY
 
 _SECONDS = 1.0  # a sweep has many architectures: each is timed quickly, and once
 _SETTING = Setting()
@@ -56,52 +56,73 @@ def subject_of(record: Record, plan: Plan, image_size: int | None = None) -> Sub
 
 
 class Costs:
-    """What the trials of a sweep cost, out of the home's table of measurements."""
+    """What the trials of a sweep cost, out of the home's table of measurements.
 
-    def __init__(self, home: Path, plan: Plan, way: Measuring):
+    `way` is how they are measured, and says which of the table's conditions are the headline's.
+    Without one nothing can be measured, and `publish` takes the conditions under which most trials
+    were, of equal ones the newest.
+    """
+
+    def __init__(self, home: Path, plan: Plan, way: Measuring | None = None):
         self._results, self._plan, self._way = Results(home), plan, way
-        self._conditions = way.conditions(_SECONDS)
+        self._conditions = way.conditions(_SECONDS) if way else None
 
     def row(self, record: Record) -> Row | None:
-        """The measurements of a trial's architecture; None before it was measured."""
-        return self._results.get(self._conditions.of(subject_of(record, self._plan), _SETTING))
+        """The headline of a trial's architecture; None before it was measured."""
+        return self._headline(record, self._conditions) if self._conditions else None
+
+    def _headline(self, record: Record, conditions: Conditions) -> Row | None:
+        return self._results.get(conditions.of(subject_of(record, self._plan), _SETTING))
 
     def measure(self, trials: Sequence[Record], progress: Progress) -> None:
         """Measure each architecture of `trials` once that is not measured yet."""
+        assert self._way is not None, "costs that are only published have no way to measure"
         measure_repeatedly(
             [subject_of(record, self._plan) for record in trials],
             self._results,
             self._way.run,
-            self._conditions,
+            self._way.conditions(_SECONDS),
             settings=(_SETTING,),
             repeats=1,
             progress=progress,
         )
 
     def publish(self, trials: Sequence[Record], projection: Projection) -> None:
-        """Write what is known to the trials' runs, and into their records for the summary."""
+        """Write what is known to MLflow, and the headlines into the records for the summary.
+
+        A trial's run gets the headline, `efficiency.json` every row of its architecture (the
+        headline first), and its logged model the numbers of every row.
+        """
+        measured = self._results.identities
+        self._conditions = self._conditions or self._usual(trials, measured)
+        models = LoggedModels(projection, self._plan)
         for record in trials:
-            if (row := self.row(record)) is not None:
-                values = scalars(row)
+            if (headline := self.row(record)) is not None:
+                values = scalars(headline)
                 record.metrics |= values
-                projection.efficiency(record, values, tags(row))
-                projection.attach(record, "efficiency.json", row)
+                projection.efficiency(record, values, tags(headline))
+            if rows := self._rows(record, measured):
+                rows.sort(key=lambda row: row != headline)
+                projection.attach(record, "efficiency.json", rows)
+                models.write(record, rows)
 
+    def _usual(self, trials: Sequence[Record], measured: Sequence[Identity]) -> Conditions | None:
+        """The conditions under which most of `trials` were measured; None if none was."""
+        found = {
+            (i.device, i.threads, i.columns["versions"]): Conditions(
+                device=i.device, threads=i.threads, timing_seconds=_SECONDS, versions=i.versions
+            )
+            for i in reversed(measured)
+        }
+        known = {
+            place: sum(self._headline(record, conditions) is not None for record in trials)
+            for place, conditions in found.items()
+        }
+        return found[max(known, key=known.__getitem__)] if known else None
 
-def scalars(row: Row) -> dict[str, float]:
-    """The numbers of a row under the names of the catalogue; what is missing is left out."""
-    return {name: row[name] for name in EFFICIENCY if row.get(name) is not None}
-
-
-def tags(row: Row) -> dict[str, str]:
-    """Where and how it was measured, and why something was not."""
-    marks = {}
-    if row.get("device_name"):
-        torch_version = json.loads(row["versions"])["torch"]
-        threads = f"{row['device_threads']:g} threads"
-        marks["efficiency_device"] = f"{row['device_name']}, {threads}, torch {torch_version}"
-    if row["reasons"]:
-        marks["efficiency_reason"] = "; ".join(f"{n}: {why}" for n, why in row["reasons"].items())
-    if row.get("other_load"):
-        marks["efficiency_other_load"] = "true"
-    return marks
+    def _rows(self, record: Record, measured: Sequence[Identity]) -> list[Row]:
+        """Every row of a trial's architecture: all devices, settings and image sizes."""
+        subject = subject_of(record, self._plan)
+        model = (subject.model, dict(subject.params), subject.num_classes)
+        same = [i for i in measured if (i.model, dict(i.params), i.num_classes) == model]
+        return [row for identity in same if (row := self._results.get(identity)) is not None]

@@ -13,7 +13,6 @@ measurement is a fresh process with nothing of ours beside it. All of them are r
 import argparse
 import sys
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +28,7 @@ from search.request import BadRequestError
 from search.study import SweepStudy
 from search.terminal import complain, progress_bar
 from trainables.efficiency.repeats import measure_repeatedly
-from trainables.efficiency.results import Results, Row
+from trainables.efficiency.results import Results
 from trainables.efficiency.subjects import Subject
 from trainables.provenance import facts
 
@@ -51,10 +50,8 @@ def sweeps(given: argparse.Namespace, way: Measuring) -> int:
     return reading.each(given, measured)
 
 
-def thoroughly(
-    subjects: Sequence[Subject], folder: Path, way: Measuring, request: Request
-) -> list[list[Row]]:
-    """Measure `subjects` as requested and print the table; the rows of each, one a setting."""
+def thoroughly(subjects: Sequence[Subject], folder: Path, way: Measuring, request: Request) -> None:
+    """Measure `subjects` as requested and print the table."""
     console, results, conditions = Console(), Results(folder), way.conditions(request.seconds)
     with progress_bar(console, "measuring") as progress:
         measure_repeatedly(
@@ -69,12 +66,13 @@ def thoroughly(
         )
     results.table()
     rows = [
-        [row for s in request.settings if (row := results.get(conditions.of(subject, s)))]
+        row
         for subject in subjects
+        for setting in request.settings
+        if (row := results.get(conditions.of(subject, setting)))
     ]
-    console.print(shown(list(chain.from_iterable(rows)), console.width))
+    console.print(shown(rows, console.width))
     console.print(f"{way.device}; every number: {results.path}", highlight=False, soft_wrap=True)
-    return rows
 
 
 def trials(given: argparse.Namespace, way: Measuring, request: Request) -> int:
@@ -85,15 +83,11 @@ def trials(given: argparse.Namespace, way: Measuring, request: Request) -> int:
         if lost := [key for key in request.trials if key not in known]:
             raise home.StorageError(f"the study does not know {lost}; see python -m search.verify")
         sizes = request.image_sizes or [plan.image_size]
-        each = [(key, size) for key in request.trials for size in sizes]
-        subjects = [subject_of(known[key], plan, size) for key, size in each]
-        found = thoroughly([*subjects, *request.models], given.home, way, request)
-        of_trials: dict[str, list[Row]] = {}
-        for (key, _), rows in zip(each, found, strict=False):  # the trials' come before the models'
-            of_trials.setdefault(key, []).extend(rows)
+        named = [known[key] for key in request.trials]
+        subjects = [subject_of(record, plan, size) for record in named for size in sizes]
+        thoroughly([*subjects, *request.models], given.home, way, request)
         projection = Projection(default_uri(given.home), given.home, plan, facts())
-        for key, rows in of_trials.items():
-            projection.attach(known[key], "measurements.json", rows)
+        Costs(given.home, plan, way).publish(named, projection)
         return 0
 
     return reading.each(given, measured)

@@ -7,7 +7,7 @@ the time of its line. So MLflow can be rebuilt from the other two.
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from search.plan import Plan
 from search.record import Record, State, config_hash
 from trainables import records
 from trainables.data.lock import exclusive
+from trainables.efficiency.training_time import training_time
 from trainables.metrics import EPOCH, FINAL
 
 STATUS = {
@@ -55,15 +56,22 @@ def client_of(uri: str) -> Any:
     return MlflowClient(uri)
 
 
-def runs_of(client: Any, experiment_id: str, sweep: str) -> list[Any]:
-    """The runs of all trials of `sweep`, however many pages they fill."""
-    query = f"tags.sweep = '{sweep}' and tags.kind = 'trial'"
+def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+    """Everything that a search of MLflow finds; `page` is one page of it, by token."""
     found, token = [], None
     while True:
-        page = client.search_runs([experiment_id], query, max_results=1000, page_token=token)
-        found += page
-        if (token := page.token) is None:
+        answer = page(token)
+        found += answer
+        if not (token := answer.token):
             return found
+
+
+def runs_of(client: Any, experiment_id: str, sweep: str, kind: str = "trial") -> list[Any]:
+    """The runs of all trials of `sweep`, or of another `kind`, however many pages they fill."""
+    query = f"tags.sweep = '{sweep}' and tags.kind = '{kind}'"
+    return all_pages(
+        lambda token: client.search_runs([experiment_id], query, max_results=1000, page_token=token)
+    )
 
 
 class Projection:
@@ -74,44 +82,44 @@ class Projection:
     """
 
     def __init__(self, uri: str, home: Path, plan: Plan, provenance: Mapping[str, Any]):
-        self._client = client_of(uri)
+        self.client = client_of(uri)
         self._plan, self._provenance = plan, provenance
         self._folder = home / plan.sweep / "trials"
         self._artifacts = (home / "mlflow-artifacts").resolve().as_uri()
         self._remote = uri.startswith("http")
-        self._experiment = self._experiment_id()
+        self.experiment_id = self._experiment_id()
         self._run_ids: dict[str, str] = {}
         self._described: set[str] = set()
         self._written: dict[str, int] = {}
         self._settled: set[tuple[str, str]] = set()
-        for run in runs_of(self._client, self._experiment, plan.sweep):
+        for run in runs_of(self.client, self.experiment_id, plan.sweep):
             key = run.data.tags["trial_key"]
             self._run_ids[key] = run.info.run_id
             if run.info.status != "RUNNING":
                 self._settled.add((key, run.info.status))
             else:  # an epoch trained again after a damaged checkpoint stays what it was here
-                points = self._client.get_metric_history(run.info.run_id, "lr")
+                points = self.client.get_metric_history(run.info.run_id, "lr")
                 self._written[key] = len(points)
 
     def _experiment_id(self) -> str:
-        found = self._client.get_experiment_by_name(self._plan.variant)
+        found = self.client.get_experiment_by_name(self._plan.variant)
         if found is not None:
             return found.experiment_id
         location = None if self._remote else f"{self._artifacts}/{self._plan.variant}"
-        return self._client.create_experiment(self._plan.variant, artifact_location=location)
+        return self.client.create_experiment(self._plan.variant, artifact_location=location)
 
     def _run(self, tag: str, value: str, tags: dict[str, str | None]) -> str:
         """The id of the run whose `tag` is `value`, made if there is none; empty tags stay out."""
         if value not in self._run_ids:
             sweep, kind = self._plan.sweep, tags["kind"]
             query = f"tags.sweep = '{sweep}' and tags.{tag} = '{value}' and tags.kind = '{kind}'"
-            found = self._client.search_runs([self._experiment], query, max_results=1)
+            found = self.client.search_runs([self.experiment_id], query, max_results=1)
             if found:
                 self._run_ids[value] = found[0].info.run_id
             else:
                 known = {name: text for name, text in tags.items() if text}
-                made = self._client.create_run(
-                    self._experiment, tags={**known, tag: value}, run_name=value
+                made = self.client.create_run(
+                    self.experiment_id, tags={**known, tag: value}, run_name=value
                 )
                 self._run_ids[value] = made.info.run_id
         return self._run_ids[value]
@@ -133,8 +141,8 @@ class Projection:
     def sweep(self, status: str = "RUNNING") -> None:
         """The parent run, with the plan and the sweep's provenance."""
         run_id = self._parent()
-        self._client.set_tag(run_id, "plan", self._plan.to_json())
-        self._client.update_run(run_id, status=status)
+        self.client.set_tag(run_id, "plan", self._plan.to_json())
+        self.client.update_run(run_id, status=status)
 
     def trial(self, record: Record) -> None:
         """One child run: parameters, the curve so far, final scalars, state and artifacts."""
@@ -144,23 +152,23 @@ class Projection:
             return
         folder = self._folder / record.key
         lines = records.read_lines(folder / "metrics.jsonl")
-        run_id = self._trial_run(record)
+        run_id = self.trial_run(record)
         self._curve(run_id, lines[self._written.get(record.key, 0) :])
         self._written[record.key] = len(lines)
-        self._client.set_tag(run_id, "state", state.value)
+        self.client.set_tag(run_id, "state", state.value)
         if state == State.RUNNING:
-            self._client.update_run(run_id, status="RUNNING")
+            self.client.update_run(run_id, status="RUNNING")
             return
         if record.reason:
-            self._client.set_tag(run_id, "reason", record.reason)
-        self._final(run_id, lines)
+            self.client.set_tag(run_id, "reason", record.reason)
+        self._final(run_id, lines, folder)
         for name in ("confusion.json", "provenance.json", "config.json"):
             if (folder / name).exists():
-                self._client.log_artifact(run_id, str(folder / name))
-        self._client.set_terminated(run_id, status)
+                self.client.log_artifact(run_id, str(folder / name))
+        self.client.set_terminated(run_id, status)
         self._settled.add((record.key, status))
 
-    def _trial_run(self, record: Record) -> str:
+    def trial_run(self, record: Record) -> str:
         if record.key in self._described:
             return self._run_ids[record.key]
         from mlflow.entities import Param
@@ -177,7 +185,7 @@ class Projection:
         run_id = self._run("trial_key", record.key, tags)
         flat = {**self._plan.flat(record.params), "data": self._plan.data_name}
         params = [Param(name, str(value)) for name, value in flat.items()]
-        self._client.log_batch(run_id, params=params)  # the same again changes nothing
+        self.client.log_batch(run_id, params=params)  # the same again changes nothing
         self._described.add(record.key)
         return run_id
 
@@ -188,14 +196,22 @@ class Projection:
                 run_id, {n: v for n, v in line.items() if n in EPOCH}, line, line["epoch"]
             )
 
-    def _final(self, run_id: str, lines: list[dict[str, Any]]) -> None:
-        """Best and test values, once, so that the last value in MLflow's table is theirs."""
+    def _final(self, run_id: str, lines: list[dict[str, Any]], folder: Path) -> None:
+        """Best and test values and times, once, so that the last value in MLflow's table is theirs.
+
+        What there is no time of has its reason in the tag `training_time_reason`.
+        """
         measured = [line for line in lines if "valid_top1" in line]
         if measured:
             best = max(measured, key=lambda line: line["valid_top1"])
             final = {"best_valid_top1": best["valid_top1"], "best_epoch": best["epoch"]}
             final |= {name: value for name, value in lines[-1].items() if name in FINAL}
-            self._scalars(run_id, final, lines[-1], 0)
+            workers = json.loads((folder / "provenance.json").read_text())["workers"]
+            attempts = records.read_lines(folder / "attempts.jsonl")
+            times, reasons = training_time(lines, attempts, workers)
+            self._scalars(run_id, final | times, lines[-1], 0)
+            if why := "; ".join(f"{name}: {reason}" for name, reason in reasons.items()):
+                self.client.set_tag(run_id, "training_time_reason", why)
 
     def _scalars(
         self, run_id: str, values: Mapping[str, float], line: Mapping[str, Any], step: int
@@ -204,19 +220,24 @@ class Projection:
 
         stamp = int(line["ended_unix_s"] * 1000)
         points = [Metric(name, float(value), stamp, step) for name, value in values.items()]
-        self._client.log_batch(run_id, metrics=points)
+        self.client.log_batch(run_id, metrics=points)
 
     def efficiency(
         self, record: Record, values: Mapping[str, float], tags: Mapping[str, str]
     ) -> None:
-        """Scalars and tags measured after the training, on the trial's run."""
+        """Scalars and tags measured after the training, on the trial's run if it has others."""
         from mlflow.entities import Metric, RunTag
 
-        stamp = int(time.time() * 1000)
-        points = [Metric(name, float(value), stamp, 0) for name, value in values.items()]
-        marks = [RunTag(name, value) for name, value in tags.items()]
-        self._client.log_batch(self._trial_run(record), metrics=points, tags=marks)
+        run_id, stamp = self.trial_run(record), int(time.time() * 1000)
+        known = self.client.get_run(run_id).data
+        points = [
+            Metric(name, float(value), stamp, 0)
+            for name, value in values.items()
+            if known.metrics.get(name) != value
+        ]
+        marks = [RunTag(name, tag) for name, tag in tags.items() if known.tags.get(name) != tag]
+        self.client.log_batch(run_id, metrics=points, tags=marks)
 
     def attach(self, record: Record, name: str, content: Any) -> None:
         """A JSON artifact of the trial's run, in place of an earlier one of that `name`."""
-        self._client.log_dict(self._trial_run(record), content, name)
+        self.client.log_dict(self.trial_run(record), content, name)

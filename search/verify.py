@@ -2,7 +2,8 @@
 
     python -m search.verify [SWEEP ...] [--rebuild]
 
-`--rebuild` writes MLflow again from the other two. Exit codes: 0 all agree, 1 they do not,
+`--rebuild` writes MLflow again from the other two, and what was measured from the home's table of
+measurements. Exit codes: 0 all agree, 1 they do not,
 2 unknown sweep, 3 a driver is at work on it, 6 storage.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from search import reading
+from search.costs import Costs
 from search.plan import Plan
 from search.projection import STATUS, Projection, client_of, default_uri, runs_of
 from search.record import Record, State
@@ -81,10 +83,11 @@ def _run(
 
 
 def rebuild(study: SweepStudy, plan: Plan, folder: Path, uri: str) -> None:
-    """Write a sweep into MLflow again, as its study and folders have it."""
+    """Write a sweep into MLflow again, as its study, its folders and the measurements have it."""
     projection = Projection(uri, folder, plan, facts())
     for record in study.trained:
         projection.trial(record)
+    Costs(folder, plan).publish(study.trained, projection)
     projection.sweep("RUNNING" if study.unfinished else "FINISHED")
 
 

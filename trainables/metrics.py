@@ -1,7 +1,8 @@
 """The catalogue of metrics: name, unit and which way is better. Imports no torch.
 
-An epoch's metrics are lines of a trial's `metrics.jsonl`; efficiency metrics are measured after
-the sweep. Names carry their unit; values are in base units of that name.
+An epoch's metrics are lines of a trial's `metrics.jsonl`; training times are computed from them;
+efficiency metrics are measured after the sweep. Names carry their unit; values are in base units of
+that name.
 """
 
 from dataclasses import dataclass
@@ -41,6 +42,14 @@ _FINAL = (
     Metric("test_macro_recall", "fraction", "max", "test macro recall, best epoch's weights"),
     Metric("test_macro_f1", "fraction", "max", "test macro F1, best epoch's weights"),
 )
+_TRAINING_TIME = (
+    Metric("train_seconds_per_epoch", "s", "min", "median of train_seconds, but for warm-ups"),
+    Metric("evaluation_seconds_per_epoch", "s", "min", "median of valid_seconds, same epochs"),
+    Metric("worker_hours", "h", "min", "train_seconds of all epochs, times workers"),
+    Metric("worker_hours_paid", "h", "min", "with epochs that did not count, at most their time"),
+    Metric("gpu_hours", "h", "min", "worker_hours on CUDA, where each worker has a GPU"),
+    Metric("finetune_gpu_hours_per_epoch", "h", "min", "gpu_hours over epochs, as supplement A.4"),
+)
 _EFFICIENCY = (
     Metric("params", "1", "min", "trainable parameters"),
     Metric("gflops", "1e9", "min", "forward pass of one image in the supplement's convention"),
@@ -61,9 +70,11 @@ _EFFICIENCY = (
     Metric("inference_batch_1_reserved_memory_bytes", "bytes", "min", "reserved at batch 1"),
     Metric("training_peak_memory_bytes", "bytes", "min", "forward, backward and optimiser step"),
     Metric("training_reserved_memory_bytes", "bytes", "min", "reserved for it by the allocator"),
+    Metric("training_step_ms", "ms", "min", "median forward, backward and optimiser step"),
 )
 
 EPOCH: dict[str, Metric] = {metric.name: metric for metric in _EPOCH}
 FINAL: dict[str, Metric] = {metric.name: metric for metric in _FINAL}
+TRAINING_TIME: dict[str, Metric] = {metric.name: metric for metric in _TRAINING_TIME}
 EFFICIENCY: dict[str, Metric] = {metric.name: metric for metric in _EFFICIENCY}
-CATALOGUE: dict[str, Metric] = {**EPOCH, **FINAL, **EFFICIENCY}
+CATALOGUE: dict[str, Metric] = {**EPOCH, **FINAL, **TRAINING_TIME, **EFFICIENCY}

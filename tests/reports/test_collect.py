@@ -7,7 +7,7 @@ import pytest
 from mlflow.entities import Metric
 
 from reports import collect
-from trainables.metrics import EFFICIENCY, EPOCH, FINAL
+from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
 
 
 def test_a_trial_is_a_row_with_typed_columns(tables):
@@ -23,7 +23,8 @@ def test_a_trial_is_a_row_with_typed_columns(tables):
     assert kinds == {"lr": pa.float64(), "dim": pa.int64(), "note": pa.string()}
     assert trials["param.shared_kv"].to_pylist()[:2] == [False, True]
     assert trials["param.k_dim"].to_pylist()[:2] == [None, 16]
-    assert set(FINAL) | set(EFFICIENCY) <= set(trials.column_names)
+    assert {*FINAL, *TRAINING_TIME, *EFFICIENCY} <= set(trials.column_names)
+    assert trials["gpu_hours"].to_pylist()[2:4] == [0.0625, None]
     assert trials["throughput_images_per_s"].to_pylist()[2:4] == [900.0, None]
 
 

@@ -41,6 +41,9 @@ def test_the_page_says_what_happened(body):
     assert "t-cut" not in best
     assert "12 GFLOPs are above the limit of 1" in body
     assert "no idle device (trials: 1)" in body
+    assert "no GPU was used (trials: 1)" in body
+    assert ">GPU-hours</th>" in best
+    assert ">0.0625</td>" in best
     assert "Times measured while other programs used the machine: 1 of 3 trials;" in body
     assert "abc123 (trials: 8)" in body
 

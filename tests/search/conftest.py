@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
@@ -83,6 +84,12 @@ def _epoch(epoch: int, valid_top1: float) -> dict:
     }
 
 
+def _event(event: str, epoch: int) -> dict:
+    """A line of `attempts.jsonl`."""
+    at = datetime.fromtimestamp(STARTED_UNIX_S + 10 * epoch - 5, UTC)
+    return {"at": at.isoformat(), "event": event, "epoch": epoch}
+
+
 def _write_trial(folder: Path, accuracies: list[float], state: State = State.RUNNING) -> list[dict]:
     """A trial's folder after these epochs, ended as `state` says; returns its lines."""
     lines = [_epoch(epoch, value) for epoch, value in enumerate(accuracies, 1)]
@@ -99,10 +106,10 @@ def _write_trial(folder: Path, accuracies: list[float], state: State = State.RUN
         ended = {"epoch": len(lines) + 1, "done": True, "state": state.value, "reason": "a reason"}
         lines.append(ended | {"ended_unix_s": STARTED_UNIX_S + 100})
     records.replace_json(folder / "config.json", {"model": "linformer"})
-    records.replace_json(folder / "provenance.json", {"git_sha": "abc"})
+    workers = {"count": 2, "device": "cpu"}
+    records.replace_json(folder / "provenance.json", {"git_sha": "abc", "workers": workers})
     records.replace_lines(folder / "metrics.jsonl", lines)
-    attempts = [{"event": "open", "epoch": 0}]
-    attempts += [{"event": "epoch", "epoch": line["epoch"]} for line in lines]
+    attempts = [_event("open", 0)] + [_event("epoch", line["epoch"]) for line in lines]
     records.replace_lines(folder / "attempts.jsonl", attempts)
     return lines
 

@@ -1,14 +1,17 @@
 """What a sweep's architectures cost, with a run that measures nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from search.costs import Costs, scalars, tags
+from search.costs import Costs, subject_of
+from search.logged_models import dataset, scalars, tags
 from search.measuring import Measuring
 from search.record import State
 from tests.trainables.efficiency_answer import answer
+from trainables.efficiency.execution import SUPPLEMENT, Setting
 from trainables.efficiency.results import Results
 from trainables.efficiency.subjects import architecture
 
@@ -56,25 +59,210 @@ def test_the_same_architecture_with_another_recipe_is_known(whole_sweep):
     assert measured.row(record) is None
 
 
-def test_a_runs_headline_is_in_metrics_and_the_row_an_artifact(trained_sweep):
+def of_kind(made, kind):
+    experiment = made.client.get_experiment_by_name("linformer").experiment_id
+    return made.client.search_runs([experiment], f"tags.kind = '{kind}'")
+
+
+def model_of(made):
+    experiment = made.client.get_experiment_by_name("linformer").experiment_id
+    (model,) = made.client.search_logged_models([experiment])
+    return model
+
+
+def by_dataset(model):
+    """{name of the data set: {metric: its value there}}; two of one metric are a mistake."""
+    found = {}
+    for point in model.metrics:
+        values = found.setdefault(point.dataset_name, {})
+        assert point.key not in values
+        values[point.key] = point.value
+    return found
+
+
+def add(made, record, setting, result, **changes):
+    """A measurement in another setting, as `search.measure SWEEP --trial KEY` adds it."""
+    subject = subject_of(record, made.plan)
+    conditions = Measuring(Run(), "cpu: a processor", 2).conditions(2.0)
+    identity = replace(conditions.of(subject, setting), **changes)
+    Results(made.home).add(identity, [result], "thoroughly")
+    return identity
+
+
+def artifact(made, run_id, name):
+    return json.loads(Path(made.client.download_artifacts(run_id, name)).read_text())
+
+
+def test_a_runs_headline_is_in_metrics_and_every_row_in_the_artifact(trained_sweep):
+    study = trained_sweep.study()
+    (record,) = study.trained
+    added = add(trained_sweep, record, Setting("compile", "bf16"), answer(latency_ms=1.0))
+    measured = costs(trained_sweep, Run())
+    measured.measure(study.trained, unseen)
+    measured.publish(study.trained, trained_sweep.projection())
+    assert record.metrics["latency_ms"] == 2.0
+    (run,) = of_kind(trained_sweep, "trial")
+    assert run.data.metrics["throughput_images_per_s"] == 100.0
+    assert run.data.metrics["latency_ms"] == 2.0
+    assert run.data.tags["efficiency_device"].startswith("a processor")
+    assert "out of memory" in run.data.tags["efficiency_reason"]
+    rows = artifact(trained_sweep, run.info.run_id, "efficiency.json")
+    wanted = [measured.row(record), Results(trained_sweep.home).get(added)]
+    assert rows == json.loads(json.dumps(wanted)), "the headline first"
+    assert rows[0]["throughputs"][0]["images_per_s"] == 50.0
+
+
+def test_a_logged_model_has_every_setting_as_a_data_set(trained_sweep):
+    study = trained_sweep.study()
+    (record,) = study.trained
+    add(trained_sweep, record, Setting("compile", "bf16", "bf16"), answer(latency_ms=1.0))
+    add(trained_sweep, record, SUPPLEMENT, answer(latency_ms=3.0))
+    add(trained_sweep, record, Setting(), answer(latency_ms=4.0), image_size=112)
+    add(trained_sweep, record, Setting(), answer(latency_ms=5.0), num_classes=7)
+    add(trained_sweep, record, Setting("cuda_graph"), {"error": "needs a CUDA device"})
+    measured = costs(trained_sweep, Run())
+    measured.measure(study.trained, unseen)
+    measured.publish(study.trained, trained_sweep.projection())
+    model = model_of(trained_sweep)
+    latency_ms = {name: values["latency_ms"] for name, values in by_dataset(model).items()}
+    assert latency_ms == {
+        "cpu: a processor, fp32, eager": 2.0,
+        "cpu: a processor, bf16, compile": 1.0,
+        "cpu: a processor, fp32, eager, trained in fp16": 3.0,
+        "cpu: a processor, fp32, eager, 112 px": 4.0,
+    }
+    (run,) = of_kind(trained_sweep, "trial")
+    assert model.source_run_id == run.info.run_id
+    assert (model.name, model.tags["trial_key"], model.status) == (record.key, record.key, "READY")
+    assert model.params["depth"] == str(record.params["depth"])
+    beneath = of_kind(trained_sweep, "measurement")
+    assert {r.data.tags["mlflow.parentRunId"] for r in beneath} == {run.info.run_id}
+    (failed,) = (r for r in beneath if r.info.status == "FAILED")
+    assert failed.data.tags["efficiency_reason"] == "everything: needs a CUDA device"
+    assert not failed.data.metrics
+    assert sum(r.info.status == "FINISHED" for r in beneath) == 4
+
+
+def test_models_are_found_by_what_they_cost_on_a_device(trained_sweep):
+    study = trained_sweep.study()
+    add(trained_sweep, study.trained[0], Setting("compile"), answer(latency_ms=1.0))
+    measured = costs(trained_sweep, Run())
+    measured.measure(study.trained, unseen)
+    measured.publish(study.trained, trained_sweep.projection())
+    client, experiment = trained_sweep.client, model_of(trained_sweep).experiment_id
+
+    def found(mode):
+        datasets = [{"dataset_name": f"cpu: a processor, fp32, {mode}"}]
+        fast = "metrics.latency_ms < 1.5"
+        return len(client.search_logged_models([experiment], fast, datasets=datasets))
+
+    assert (found("compile"), found("eager"), found("cuda_graph")) == (1, 0, 0)
+
+
+def everything(made):
+    """Each run's and model's metrics with their times, and tags, in MLflow."""
+    client = made.client
+    experiment = client.get_experiment_by_name("linformer").experiment_id
+    runs = [
+        (
+            run.info.run_id,
+            run.info.status,
+            run.info.end_time,
+            run.data.tags,
+            name,
+            point.to_dictionary(),
+        )
+        for run in client.search_runs([experiment])
+        for name in run.data.metrics
+        for point in client.get_metric_history(run.info.run_id, name)
+    ]
+    models = [model.to_dictionary() for model in client.search_logged_models([experiment])]
+    return runs, models
+
+
+def test_publishing_again_adds_nothing(trained_sweep):
+    study = trained_sweep.study()
+    add(trained_sweep, study.trained[0], Setting("compile"), answer(latency_ms=1.0))
+    measured = costs(trained_sweep, Run())
+    measured.measure(study.trained, unseen)
+    measured.publish(study.trained, trained_sweep.projection())
+    before = everything(trained_sweep)
+    costs(trained_sweep, Run()).publish(study.trained, trained_sweep.projection())
+    Costs(trained_sweep.home, trained_sweep.plan).publish(study.trained, trained_sweep.projection())
+    assert everything(trained_sweep) == before
+
+
+@pytest.mark.parametrize("lost_after", ["create_logged_model", "create_run", "log_batch"])
+def test_a_publishing_that_was_cut_off_is_completed(trained_sweep, monkeypatch, lost_after):
     study = trained_sweep.study()
     measured = costs(trained_sweep, Run())
     measured.measure(study.trained, unseen)
-    for _ in range(2):  # again changes nothing
-        measured.publish(study.trained, trained_sweep.projection())
-    (record,) = (record for record in study.trained if record.state == State.COMPLETE)
-    assert record.metrics["latency_ms"] == 2.0
-    client = trained_sweep.client
-    experiment = client.get_experiment_by_name("linformer").experiment_id
-    (run,) = client.search_runs([experiment], f"tags.trial_key = '{record.key}'")
-    assert run.data.metrics["throughput_images_per_s"] == 100.0
-    assert run.data.tags["efficiency_device"].startswith("a processor")
-    assert "out of memory" in run.data.tags["efficiency_reason"]
-    (path,) = (a.path for a in client.list_artifacts(run.info.run_id) if "efficiency" in a.path)
-    place = client.download_artifacts(run.info.run_id, path)
-    row = json.loads(Path(place).read_text())
-    assert row == json.loads(json.dumps(measured.row(record)))
-    assert row["throughputs"][0]["images_per_s"] == 50.0
+    client = type(trained_sweep.client)
+    whole = getattr(client, lost_after)
+
+    def cut(self, *arguments, **named):
+        whole(self, *arguments, **named)
+        if lost_after != "log_batch" or getattr(named.get("metrics", [None])[0], "model_id", None):
+            raise ConnectionError("cut off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, lost_after, cut)
+        with pytest.raises(ConnectionError):
+            measured.publish(study.trained, trained_sweep.projection())
+    measured.publish(study.trained, trained_sweep.projection())
+    assert list(by_dataset(model_of(trained_sweep))) == ["cpu: a processor, fp32, eager"]
+    (run,) = of_kind(trained_sweep, "measurement")
+    assert run.info.status == "FINISHED"
+
+
+def test_a_value_that_changed_is_added_and_is_the_newest(trained_sweep):
+    study = trained_sweep.study()
+    (record,) = study.trained
+    for latency_ms in (3.0, 2.0):
+        add(trained_sweep, record, Setting(), answer(latency_ms=latency_ms))
+        for _ in range(2):
+            costs(trained_sweep, Run()).publish([record], trained_sweep.projection())
+    points = [p for p in model_of(trained_sweep).metrics if p.key == "latency_ms"]
+    assert [p.value for p in sorted(points, key=lambda p: p.timestamp)] == [3.0, 2.5]
+    (run,) = of_kind(trained_sweep, "measurement")
+    assert (run.data.metrics["latency_ms"], run.data.tags["repeats"]) == (2.5, "2")
+    assert "latency_ms" not in of_kind(trained_sweep, "trial")[0].data.metrics, "no headline yet"
+
+
+def test_without_a_way_the_usual_conditions_make_the_headline(empty_sweep):
+    """Of equally usual ones the newest; never one trial's of one machine beside another's."""
+    study = empty_sweep.study()
+    for accuracy in (0.5, 0.25):
+        empty_sweep.train(study, [accuracy], State.COMPLETE)
+    for device, latency_ms, trials in (
+        ("cpu: an old one", 4.0, study.trained),
+        ("cpu: a new one", 3.0, study.trained),
+        ("cpu: the newest", 2.0, study.trained[:1]),
+    ):
+        way = Measuring(Run(answer(latency_ms=latency_ms)), device, 2)
+        Costs(empty_sweep.home, empty_sweep.plan, way).measure(trials, unseen)
+    restored = Costs(empty_sweep.home, empty_sweep.plan)
+    assert restored.row(study.trained[0]) is None, "not known before the trials are"
+    restored.publish(study.trained, empty_sweep.projection())
+    assert {record.metrics["latency_ms"] for record in study.trained} == {3.0}
+
+
+def test_digests_differ_in_every_condition():
+    row = {"device": "cuda: cluster", "device_name": "NVIDIA H200", "threads": None}
+    row |= {"precision": "fp32", "training_precision": "fp32", "mode": "eager"}
+    row |= {"image_size": 56, "timing_seconds": 1.0, "versions": "{}"}
+    name, digest = dataset(row, 56)
+    assert name == "cuda: NVIDIA H200, fp32, eager"
+    others = [
+        dataset(row | {column: other}, 56)[1]
+        for column, other in (
+            *(("device", "cuda: NVIDIA H200"), ("device_name", "NVIDIA A100"), ("threads", 2)),
+            *(("precision", "bf16"), ("training_precision", "bf16"), ("mode", "compile")),
+            *(("image_size", 112), ("timing_seconds", 2.0), ("versions", '{"torch": "3"}')),
+        )
+    ]
+    assert len({digest, *others}) == 10
+    assert dataset(row | {"model": "vit", "repeats": 3}, 56) == (name, digest)
 
 
 @pytest.mark.parametrize("result", [{"error": "too large"}])

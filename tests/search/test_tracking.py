@@ -15,7 +15,7 @@ from search.projection import STATUS, Projection, client_of, runs_of
 from search.record import State, config_hash
 from search.tracking import Tracker
 from trainables import records
-from trainables.metrics import EPOCH, FINAL
+from trainables.metrics import EPOCH, FINAL, TRAINING_TIME
 
 SECONDS = 60
 EVERY_EPOCH = EPOCH.keys() - {"train_auxiliary_loss"}  # which only some models have
@@ -109,7 +109,12 @@ def test_final_scalars_are_said_once(whole_sweep):
     assert history(whole_sweep, complete, "best_valid_top1") == [(0, 0.75)]
     assert history(whole_sweep, complete, "best_epoch") == [(0, 2)]
     assert history(whole_sweep, complete, "test_top1") == [(0, 0.625)]
-    assert complete.data.metrics.keys() == EVERY_EPOCH | FINAL.keys()
+    on_gpus = {"gpu_hours", "finetune_gpu_hours_per_epoch"}
+    times = TRAINING_TIME.keys() - on_gpus
+    assert complete.data.metrics.keys() == EVERY_EPOCH | FINAL.keys() | times
+    assert history(whole_sweep, complete, "worker_hours") == [(0, 3 * 1.5 * 2 / 3600)]
+    reasons = complete.data.tags["training_time_reason"].split("; ")
+    assert sorted(reasons) == sorted(f"{name}: trained on the CPU" for name in on_gpus)
     pruned = runs[found[State.PRUNED].key]
     assert history(whole_sweep, pruned, "best_valid_top1") == [(0, 0.25)]
     assert "test_top1" not in pruned.data.metrics
@@ -224,6 +229,15 @@ def test_efficiency_is_added(whole_sweep):
     assert run.data.tags == before.data.tags | {"efficiency_device": "cpu"}
     assert run.info.status == "KILLED"
     assert len(trial_runs(whole_sweep)) == 4
+
+
+def test_efficiency_is_said_once_and_what_is_new_counts(whole_sweep):
+    record = states(whole_sweep)[State.COMPLETE]
+    for latency_ms in (2.5, 2.5, 1.5, 1.5):
+        whole_sweep.projection().efficiency(record, {"latency_ms": latency_ms}, {})
+    run = trial_runs(whole_sweep)[record.key]
+    assert history(whole_sweep, run, "latency_ms") == [(0, 2.5), (0, 1.5)]
+    assert run.data.metrics["latency_ms"] == 1.5
 
 
 def test_sweeps_share_an_experiment_and_not_their_runs(whole_sweep, make_plan):

@@ -5,8 +5,11 @@ import shutil
 import pytest
 
 from search import verify
+from search.costs import Costs
+from search.measuring import Measuring
 from search.projection import runs_of
 from search.record import State
+from tests.trainables.efficiency_answer import answer
 from trainables import records
 
 
@@ -203,6 +206,30 @@ def test_mlflow_is_rebuilt(whole_sweep, mlflow_db, capsys):
     assert check(whole_sweep) == 0
     run = run_of(whole_sweep, key_of(whole_sweep, State.COMPLETE))
     assert run.info.status == "FINISHED"
+
+
+def test_measured_costs_are_rebuilt_from_the_home_alone(trained_sweep, mlflow_db):
+    study = trained_sweep.study()
+    way = Measuring(lambda *_, **__: answer(), "cuda: a GPU that is elsewhere")
+    measured = Costs(trained_sweep.home, trained_sweep.plan, way)
+    measured.measure(study.trained, lambda _done, _total: None)
+    measured.publish(study.trained, trained_sweep.projection())
+
+    def costs():
+        run = run_of(trained_sweep, study.trained[0].key)
+        experiment = run.info.experiment_id
+        (model,) = trained_sweep.client.search_logged_models([experiment])
+        points = {(p.dataset_name, p.dataset_digest, p.key, p.value) for p in model.metrics}
+        tags = {name: text for name, text in run.data.tags.items() if "efficiency" in name}
+        return run.data.metrics, tags, points, model.name, model.params
+
+    before = costs()
+    assert before[0]["latency_ms"] == 2.0
+    shutil.copy(mlflow_db, trained_sweep.home)
+    assert check(trained_sweep, "--rebuild") == 0
+    assert costs() == before
+    assert check(trained_sweep, "--rebuild") == 0
+    assert costs() == before
 
 
 @pytest.mark.slow

@@ -78,12 +78,18 @@ class Results:
         self._journal, self._lock = folder / "measurements.jsonl", folder / "measurements.lock"
         self._read = 0  # bytes of the journal
         self._rows: dict[str, Row] = {}
+        self._identities: dict[str, Identity] = {}
         self._answers: dict[str, list[Answer]] = {}
         self._catch_up()
 
     def get(self, identity: Identity) -> Row | None:
         """The row of `identity` as it was last read or added, by column; None if there is none."""
         return self._rows.get(identity.key)
+
+    @property
+    def identities(self) -> list[Identity]:
+        """What there are rows of, in the order in which they came."""
+        return list(self._identities.values())
 
     def add(self, identity: Identity, answers: Sequence[Answer], label: str = "") -> Row:
         """The row of `identity` after these `answers` of `measure_fresh` beside the earlier ones.
@@ -125,6 +131,7 @@ class Results:
     def _take(self, line: dict[str, Any]) -> None:
         identity = Identity(**line["identity"])
         key = identity.key
+        self._identities.setdefault(key, identity)
         answers = self._answers.setdefault(key, [])
         answers += line["answers"]
         label = line["label"] or self._rows.get(key, {}).get("label", "")

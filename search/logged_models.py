@@ -1,0 +1,122 @@
+"""A sweep's logged models in MLflow: what each measured trial costs, wherever it was measured."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from search.plan import Plan
+from search.projection import Projection, all_pages, runs_of
+from search.record import Record
+from trainables.efficiency.results import Identity, Row
+from trainables.metrics import EFFICIENCY
+
+_MODEL = ("model", "params", "num_classes")  # of an identity; the others are conditions
+_CONDITIONS = tuple(field.name for field in fields(Identity) if field.name not in _MODEL)
+_DIGITS = 12  # of a digest; MLflow takes 36
+_PARENT, _EXTERNAL = "mlflow.parentRunId", "mlflow.model.isExternal"
+
+
+class LoggedModels:
+    """A sweep's logged models in MLflow, one a measured trial.
+
+    What MLflow calls the data set of a metric is here where and how it was measured. A metric of a
+    model is one of a run, too, and a run keeps one of a name, time and step, whatever the data set:
+    so each measurement is a run of its own beneath the trial's, which shows the headline alone.
+    """
+
+    def __init__(self, projection: Projection, plan: Plan):
+        self._projection, self._plan, client = projection, plan, projection.client
+        self._client, self._experiment = client, projection.experiment_id
+        query = f"tags.sweep = '{plan.sweep}'"
+        models = all_pages(
+            lambda token: client.search_logged_models([self._experiment], query, page_token=token)
+        )
+        self._models = {model.source_run_id: model for model in models}
+        runs = runs_of(client, self._experiment, plan.sweep, "measurement")
+        self._runs = {(run.data.tags[_PARENT], run.data.tags["measurement"]): run for run in runs}
+
+    def write(self, record: Record, rows: Sequence[Row]) -> None:
+        """Bring a trial's model up to date with `rows`; what it has is not written again."""
+        from mlflow.entities import Metric, RunTag
+
+        parent, stamp = self._projection.trial_run(record), int(time.time() * 1000)
+        model = self._model(record, parent)
+        points = sorted(model.metrics or [], key=lambda point: point.timestamp)
+        known = {(p.dataset_name, p.dataset_digest, p.key): p.value for p in points}
+        for row in rows:
+            place = dataset(row, self._plan.image_size)
+            run = self._run(row, parent, f"{record.key} {place[0]}")
+            about = tags(row) | {name: str(row[name]) for name in (*_CONDITIONS, "repeats")}
+            new = {n: v for n, v in scalars(row).items() if known.get((*place, n)) != v}
+            self._client.log_batch(
+                run.info.run_id,
+                metrics=[Metric(n, v, stamp, 0, model.model_id, *place) for n, v in new.items()],
+                tags=[RunTag(n, v) for n, v in about.items() if run.data.tags.get(n) != v],
+            )
+            status = "FINISHED" if row["repeats"] else "FAILED"
+            if run.info.status != status:
+                self._client.set_terminated(run.info.run_id, status)
+
+    def _model(self, record: Record, run_id: str) -> Any:
+        """The model of the trial, made if there is none. Its weights stay in the trial's folder."""
+        model = self._models.get(run_id)
+        if model is None:
+            flat = {**self._plan.flat(record.params), "data": self._plan.data_name}
+            model = self._client.create_logged_model(
+                self._experiment,
+                name=record.key,
+                source_run_id=run_id,
+                tags={"sweep": self._plan.sweep, "trial_key": record.key, _EXTERNAL: "true"},
+                params={name: str(value) for name, value in flat.items()},
+                model_type=self._plan.variant,
+            )
+        if model.status != "READY":
+            model = self._client.finalize_logged_model(model.model_id, "READY")
+        return model
+
+    def _run(self, row: Row, parent: str, name: str) -> Any:
+        """The run of a row beneath the trial's, made if there is none."""
+        if found := self._runs.get((parent, row["key"])):
+            return found
+        named = {"kind": "measurement", "sweep": self._plan.sweep, "measurement": row["key"]}
+        return self._client.create_run(
+            self._experiment, tags={**named, _PARENT: parent}, run_name=name
+        )
+
+
+def dataset(row: Row, image_size: int) -> tuple[str, str]:
+    """Where and how a row was measured: a name for people, and a digest of all that may matter.
+
+    The name has the size of the images where it is not `image_size` px.
+    """
+    kind = row["device"].partition(":")[0]
+    name = f"{kind}: {row['device_name']}" if row.get("device_name") else row["device"]
+    parts = [name, row["precision"], row["mode"]]
+    if row["training_precision"] != row["precision"]:
+        parts.append(f"trained in {row['training_precision']}")
+    if row["image_size"] != image_size:
+        parts.append(f"{row['image_size']} px")
+    conditions = json.dumps([name, *(row[column] for column in _CONDITIONS)])
+    return ", ".join(parts), hashlib.sha256(conditions.encode()).hexdigest()[:_DIGITS]
+
+
+def scalars(row: Row) -> dict[str, float]:
+    """The numbers of a row under the names of the catalogue; what is missing is left out."""
+    return {name: row[name] for name in EFFICIENCY if row.get(name) is not None}
+
+
+def tags(row: Row) -> dict[str, str]:
+    """Where and how it was measured, and why something was not."""
+    marks = {}
+    if row.get("device_name"):
+        torch_version = json.loads(row["versions"])["torch"]
+        threads = f"{row['device_threads']:g} threads"
+        marks["efficiency_device"] = f"{row['device_name']}, {threads}, torch {torch_version}"
+    if row["reasons"]:
+        marks["efficiency_reason"] = "; ".join(f"{n}: {why}" for n, why in row["reasons"].items())
+    if row.get("other_load"):
+        marks["efficiency_other_load"] = "true"
+    return marks
