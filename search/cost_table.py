@@ -62,8 +62,9 @@ def _table(rows: Sequence[Row], notes: dict[str, int]) -> Table:
 def _heading(row: Row, notes: dict[str, int]) -> Text:
     setting = Setting(row["mode"], row["precision"], row["training_precision"])
     marks = []
-    if "everything" in row["reasons"]:
-        marks.append(_mark(row["reasons"]["everything"], notes))
+    for name in ("everything", "other_load"):
+        if name in row["reasons"]:
+            marks.append(_mark(row["reasons"][name], notes))
     if row.get("other_load"):
         marks.append(_mark("measured while other programs used the machine", notes))
     size = f"{row['image_size']} px, repeats: {row['repeats']}"

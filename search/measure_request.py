@@ -13,10 +13,10 @@ from search.request import BadRequestError
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.efficiency.execution import MODES, PRECISIONS, SUPPLEMENT, Setting
+from trainables.efficiency.fresh import default_seconds
 from trainables.efficiency.repeats import REPEATS
 from trainables.efficiency.subjects import ALL, IMAGE_SIZE, Subject, SubjectError, parse
 
-_SECONDS = 2.0
 # those that say how trials and models are measured thoroughly
 _THOROUGH = ("image_size", "precision", "mode", "supplement", "repeats", "seconds", "retry_failed")
 
@@ -54,7 +54,8 @@ def parser(meaning: str | None) -> argparse.ArgumentParser:
         add(f"--{name}", nargs="+", default=[], metavar=name.upper(), help=meaning)
     add("--supplement", action="store_true", help="also as the supplement's authors measured")
     add("--repeats", metavar="N", help=f"fresh processes for each ({REPEATS})")
-    add("--seconds", metavar="S", help=f"time for timing in each process ({_SECONDS:g})")
+    seconds = f"({default_seconds('cpu'):g}; {default_seconds('cuda'):g} on a GPU)"
+    add("--seconds", metavar="S", help=f"time for timing in each process {seconds}")
     add("--retry-failed", action="store_true", help="measure again what failed before")
     return root
 
@@ -71,7 +72,7 @@ def read(given: argparse.Namespace) -> tuple[Measuring, Request | None]:
     except ValueError as error:
         wrong.append(f"--device: {error}")
     thorough = given.trial or given.model
-    request = _thorough(given, wrong) if thorough else None
+    request = _thorough(given, way.kind if way else "cpu", wrong) if thorough else None
     if not thorough:
         used = [name for name in (*_THOROUGH, "settings") if getattr(given, name)]
         options = [f"--{'set' if n == 'settings' else n.replace('_', '-')}" for n in used]
@@ -82,10 +83,11 @@ def read(given: argparse.Namespace) -> tuple[Measuring, Request | None]:
     return way, request
 
 
-def _thorough(given: argparse.Namespace, wrong: list[str]) -> Request:
+def _thorough(given: argparse.Namespace, device: str, wrong: list[str]) -> Request:
+    usual = default_seconds(device)
     sizes = _numbers("image-size", given.image_size, int, wrong)
     (repeats,) = _numbers("repeats", [given.repeats or REPEATS], int, wrong) or [REPEATS]
-    (seconds,) = _numbers("seconds", [given.seconds or _SECONDS], float, wrong) or [_SECONDS]
+    (seconds,) = _numbers("seconds", [given.seconds or usual], float, wrong) or [usual]
     return Request(
         models=_models(given, sizes, wrong),
         trials=_trials(given, wrong),

@@ -25,6 +25,11 @@ class Measuring:
     device: str
     threads: int | None = None
 
+    @property
+    def kind(self) -> str:
+        """`cpu` or `cuda`."""
+        return self.device.partition(":")[0]
+
     def conditions(self, seconds: float) -> Conditions:
         """The conditions of measurements that give `seconds` to timing."""
         return Conditions(

@@ -8,7 +8,7 @@ from torch import nn
 from trainables.efficiency import arithmetic as arithmetic_module
 from trainables.efficiency import execution
 from trainables.efficiency.arithmetic import PRECISIONS, arithmetic
-from trainables.efficiency.execution import SUPPLEMENT, Setting, running
+from trainables.efficiency.execution import SUPPLEMENT, Setting, running, training
 from trainables.efficiency.unmeasurable import UnmeasurableError
 from trainables.shortage import out_of_memory
 
@@ -99,6 +99,20 @@ def test_a_training_step_under_autocast_keeps_gradients_in_fp32():
         logits.float().sum().backward()
     assert logits.dtype == torch.float16
     assert model[1].weight.grad.dtype == torch.float32
+
+
+def test_a_step_trains_in_its_precision_and_leaves_no_gradients():
+    model, seen = small().eval(), []
+    model[1].register_forward_hook(lambda _module, _images, logits: seen.append(logits.dtype))
+    weights, before = model[1].weight.clone(), state()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    with torch.no_grad(), training(model, "bf16", CPU, optimizer) as step:
+        step(IMAGES)
+        assert model.training
+    assert seen == [torch.bfloat16]
+    assert not torch.equal(model[1].weight, weights)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert state() == before
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 import io
 import json
 import os
+import subprocess
 import sys
-from dataclasses import replace
+import time
 
 import pytest
 
@@ -44,11 +45,12 @@ def test_a_fresh_process_answers_with_all_numbers():
     assert found["counts"]["params"] > 0
     assert found["measurements"]["throughput_images_per_s"] > 0
     assert found["measurements"]["training_memory_batch_size"] == 2
+    assert found["measurements"]["training_step_ms"] > 0
     assert found["device"]["threads"] == 1
     assert found["versions"].keys() >= {"python", "torch", "fvcore"}
     assert found["started_utc"].endswith("+00:00")
     assert found["seconds"] > 0
-    assert isinstance(found["other_load"], bool)
+    assert isinstance(found["measurements"]["other_load"], bool)
     assert found["setting"] == "eager, fp32, trained in fp32"
     assert found["occupancy_before"].keys() == found["occupancy_after"].keys()
     assert found["occupancy_before"].keys() >= {"clock_hz", "temperature_celsius", "reasons"}
@@ -66,16 +68,6 @@ def test_an_unknown_setting_is_an_error_with_its_reason(monkeypatch, capsys):
     found = answer(monkeypatch, capsys, mode="compiled")
     assert found.keys() == {"error"}
     assert "mode is 'compiled'" in found["error"]
-
-
-@pytest.mark.parametrize(
-    ("busy_fraction", "other_processes", "shared"),
-    [(None, None, False), (0.01, 0, False), (0.5, 0, True), (0.0, 1, True)],
-)
-def test_others_on_the_gpu_are_flagged(busy_fraction, other_processes, shared):
-    idle = occupancy.Occupancy(None, None, None, None, None, 0, {})
-    found = replace(idle, busy_fraction=busy_fraction, other_processes=other_processes)
-    assert command._gpu_was_shared(found, idle) is shared
 
 
 def test_a_model_that_cannot_be_built_is_an_error_with_its_reason(monkeypatch, capsys):
@@ -97,17 +89,41 @@ def test_a_model_that_prints_does_not_disturb_the_answer(monkeypatch, capsys):
 
 
 def test_work_of_other_processes_is_flagged(monkeypatch, capsys):
-    monkeypatch.setattr(command.psutil, "cpu_percent", lambda: 100.0)
-    monkeypatch.setattr(command.psutil, "cpu_count", lambda: 64)
-    found = answer(monkeypatch, capsys)
+    monkeypatch.setattr(occupancy, "_busy_s", lambda: 64 * time.perf_counter())
+    found = answer(monkeypatch, capsys)["measurements"]
     assert found["other_busy_cores"] > 32
     assert found["other_load"] is True
 
 
 def test_no_other_work_is_not_flagged(monkeypatch, capsys):
-    monkeypatch.setattr(command.psutil, "cpu_percent", lambda: 0.0)
-    found = answer(monkeypatch, capsys)
-    assert (found["other_busy_cores"], found["other_load"]) == (0, False)
+    monkeypatch.setattr(occupancy, "_busy_s", occupancy._own_s)
+    found = answer(monkeypatch, capsys)["measurements"]
+    assert (found["other_busy_cores"], found["other_load"]) == (pytest.approx(0, abs=0.1), False)
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "seconds", "timeout_s"),
+    [
+        ("cpu", {}, 2, 602),
+        ("cuda", {}, 60, 1860),
+        ("cuda:1", {"seconds": 500}, 500, 2300),
+        ("cuda", {"seconds": 1, "timeout_s": 5}, 1, 5),
+    ],
+)
+def test_times_that_are_not_given_are_those_of_the_device(
+    monkeypatch, device, given, seconds, timeout_s
+):
+    asked = []
+
+    def run(_command, *, input, timeout, **_named):
+        asked.append((json.loads(input)["seconds"], timeout))
+        return subprocess.CompletedProcess([], 0, "{}", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert measure_fresh("vit", MODEL, **SIZES, device=device, **given) == {}
+    assert asked == [(seconds, timeout_s)]
+    if "seconds" not in given:
+        assert fresh.default_seconds(device) == seconds
 
 
 def test_a_process_that_takes_too_long_is_an_error(monkeypatch):

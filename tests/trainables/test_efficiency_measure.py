@@ -3,6 +3,7 @@ import dataclasses
 import json
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -33,7 +34,9 @@ RESERVED = {
     f"{use}_reserved_memory_bytes" for use in ("inference", "inference_batch_1", "training")
 }
 ENERGY = {"energy_joules", "power_watts", "idle_power_watts"}
-ONLY_CUDA = RESERVED | ENERGY | {"largest_batch_size", "utilisation"}
+ONLY_CUDA = RESERVED | ENERGY | {"largest_batch_size", "utilisation", "other_gpu_processes"}
+BESIDE = {"training_step_ms", "graph_breaks", "other_gpu_processes"}  # not all are catalogued
+MOST_REPEATS, MOST_STEPS = timing._MOST_REPEATS, bench._MOST_STEPS
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -42,6 +45,7 @@ def few_passes(monkeypatch):
     """So few that the time, which other processes may take, never decides."""
     monkeypatch.setattr(timing, "_WARM_UP_SHARE", 0)
     monkeypatch.setattr(timing, "_MOST_REPEATS", 5)
+    monkeypatch.setattr(bench, "_MOST_STEPS", 5)
 
 
 def small() -> nn.Sequential:
@@ -69,12 +73,14 @@ def test_measurements_and_counts_fill_the_catalogue():
 @linux
 def test_everything_is_measured_on_the_cpu():
     found = measure(small(), 8, **QUICK, batch_sizes=(1, 2))
-    assert found.reasons.keys() == ONLY_CUDA
+    assert found.reasons.keys() == ONLY_CUDA | {"graph_breaks"}
     assert [result.batch_size for result in found.throughputs] == [1, 2]
     assert found.throughput_images_per_s == max(r.images_per_s for r in found.throughputs)
+    assert found.training_step_ms > 0
     for result in found.throughputs:
         assert 0 < result.p10_images_per_s <= result.images_per_s <= result.p90_images_per_s
     assert 0 < found.latency_ms <= found.latency_p90_ms <= found.latency_p99_ms
+    assert found.repeats.keys() == {"latency_ms", "throughput_images_per_s", "training_step_ms"}
     assert min(found.repeats.values()) >= 3
     weights = sum(parameter.nbytes for parameter in small().parameters())
     assert found.inference_peak_memory_bytes >= weights
@@ -115,7 +121,8 @@ def test_every_empty_field_has_a_reason():
 
     found = measure(Full(1, 1), 8, **QUICK)
     empty = {f.name for f in dataclasses.fields(found) if getattr(found, f.name) is None}
-    assert empty == set(found.reasons) == set(EFFICIENCY) - {"params", "gflops", "gmacs"}
+    assert empty == set(found.reasons)
+    assert empty == (set(EFFICIENCY) | BESIDE) - {"params", "gflops", "gmacs"}
 
 
 def test_other_errors_of_a_model_are_raised():
@@ -229,7 +236,8 @@ def test_only_training_may_lack_its_precision():
     )
     assert found.latency_ms > 0
     assert found.inference_peak_memory_bytes > 0
-    assert "no tf32 arithmetic" in found.reasons["training_peak_memory_bytes"]
+    for name in ("training_peak_memory_bytes", "training_step_ms"):
+        assert "no tf32 arithmetic" in found.reasons[name]
 
 
 def test_forward_passes_run_in_the_precision_of_the_setting():
@@ -267,6 +275,62 @@ def test_cuda_tries_powers_of_two_and_sizes_near_the_limit(monkeypatch):
     assert found.found["largest_batch_size"] == 100
 
 
+def test_cuda_times_the_best_size_again_and_keeps_that(monkeypatch):
+    found = throughput_bench(monkeypatch, 10.0, batch_size=4, reason="full")
+    asked = []
+
+    def fake(_model, _inputs, _setting, size, seconds):
+        asked.append((size, seconds))
+        rate = 9.0 if asked.count((size, 50.0)) else 10.0 + (size == 2)
+        return throughput.Throughput(size, rate, 0, 0, 40), 0.0
+
+    monkeypatch.setattr(throughput, "_throughput", fake)
+    best = found.throughput((), 100.0)
+    assert asked[-1] == (2, 50.0)
+    assert sum(size == 2 for size, _ in asked) == 2
+    assert best in found.found["throughputs"]
+    assert (best.batch_size, best.images_per_s) == (2, 9.0)
+    assert found.found["throughput_images_per_s"] == 9.0
+    assert [result.batch_size for result in found.found["throughputs"]] == [1, 2, 3, 4]
+
+
+class Clock:
+    """Each look at it is a millisecond after the one before."""
+
+    def __init__(self):
+        self.looks = 0
+
+    def perf_counter(self):
+        self.looks += 1
+        return self.looks / 1000
+
+
+def test_a_thousand_passes_are_timed_if_there_is_time(monkeypatch):
+    monkeypatch.setattr(timing, "_MOST_REPEATS", MOST_REPEATS)
+    monkeypatch.setattr(bench, "_MOST_STEPS", MOST_STEPS)
+    for module in (timing, throughput, bench):
+        monkeypatch.setattr(module, "time", Clock())
+
+    def passes(seconds):
+        found = bench.Bench(small(), Inputs(3, 8, CPU, torch.float32), Setting())
+        found.latency(seconds)
+        found.throughput((2,), seconds)
+        found.training_step(2, torch.optim.SGD, seconds)
+        return found.repeats.values()
+
+    assert set(passes(10)) == {1000}
+    fewer = list(passes(0.5))
+    assert all(3 <= number < 1000 for number in fewer)
+
+
+def test_a_step_too_long_for_the_time_is_timed_once_after_the_first(monkeypatch):
+    monkeypatch.setattr(bench, "time", Clock())
+    found = bench.Bench(small(), Inputs(3, 8, CPU, torch.float32), Setting())
+    found.training_step(2, torch.optim.SGD, 1e-6)
+    assert found.repeats["training_step_ms"] == 1
+    assert found.found["training_step_ms"] == pytest.approx(1.0)  # two looks at the clock
+
+
 def test_no_batch_that_fits_is_a_reason(monkeypatch):
     found = throughput_bench(
         monkeypatch, 10.0, batch_size=0, reason="out of memory at batch size 1"
@@ -281,6 +345,24 @@ def test_the_cpu_tries_bounded_powers_of_two(monkeypatch):
     found.throughput((), 1e9)
     assert [result.batch_size for result in found.found["throughputs"]] == [1, 2, 4]
     assert "not searched" in found.reasons["largest_batch_size"]
+
+
+def test_graph_breaks_are_those_of_the_compiler_and_of_no_other_mode(monkeypatch):
+    class Breaking(nn.Linear):
+        def forward(self, images):
+            torch._dynamo.graph_break()
+            return super().forward(images.flatten(1))
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    for model, breaks in ((Breaking(3 * 8 * 8, 5), 1), (small(), 0)):
+        found = bench.Bench(model, Inputs(3, 8, CPU, torch.float32), Setting("compile"))
+        found.latency(600)
+        assert found.found["graph_breaks"] == breaks
+        assert "graph_breaks" not in found.reasons
+    found = bench.Bench(small(), Inputs(3, 8, CPU, torch.float32), Setting())
+    found.latency(600)
+    assert found.found["graph_breaks"] is None
+    assert found.reasons["graph_breaks"] == "eager compiles nothing"
 
 
 def test_utilisation_is_the_share_of_the_peak():
@@ -420,7 +502,8 @@ def test_the_peak_of_a_known_gpu_comes_with_its_source(monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_everything_is_measured_on_cuda():
     found = measure(small(), 8, "cuda", **QUICK, batch_sizes=(1, 2))
-    assert found.reasons.keys() <= ENERGY | {"largest_batch_size", "utilisation"}
+    beside = {"largest_batch_size", "utilisation", "graph_breaks", "other_gpu_processes"}
+    assert found.reasons.keys() <= ENERGY | beside
     assert found.training_reserved_memory_bytes >= found.training_peak_memory_bytes
     assert found.training_peak_memory_bytes > found.inference_peak_memory_bytes > 0
     assert found.device["kind"] == "cuda"

@@ -3,9 +3,7 @@
 The request is a JSON object with the arguments of `measure_fresh`. The answer is one, too:
 `setting` (its label), `counts` and `measurements` (the fields of `Counts` and `Measurements`),
 `device`, `occupancy_before` and `occupancy_after` (the fields of `Occupancy`), `versions`,
-`started_utc`, `seconds`, `other_busy_cores` (cores that other processes kept busy meanwhile) and
-`other_load` (whether that, or others' work on the GPU, was enough to disturb); or `error`, the
-reason why there is none.
+`started_utc` and `seconds`; or `error`, the reason why there is none.
 """
 
 import json
@@ -26,10 +24,7 @@ from trainables.efficiency.count import Counts, count
 from trainables.efficiency.device import resolve
 from trainables.efficiency.execution import Setting
 from trainables.efficiency.measure import measure
-from trainables.efficiency.occupancy import Occupancy, occupancy
-
-_DISTURBING_CORES = 0.25
-_DISTURBING_FRACTION = 0.05  # of the GPU's time
+from trainables.efficiency.occupancy import occupancy
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -39,12 +34,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     device = resolve(request["device"])
     torch.zeros(1, device=device)  # from now on our own process is one of those on the GPU
     before = occupancy(device)
-    psutil.cpu_percent()  # the next call reports the time since this one
-    own_started, own_s = time.perf_counter(), time.process_time()
     counts, measurements = _measured(request, device, setting)
-    own_cores = (time.process_time() - own_s) / (time.perf_counter() - own_started)
-    busy_cores = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
-    other_cores = max(0.0, busy_cores - own_cores)
     after = occupancy(device)
     return {
         "setting": setting.label,
@@ -57,8 +47,6 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         | {name: version(name) for name in ("torch", "timm", "fvcore", "numpy")},
         "started_utc": started_utc.isoformat(timespec="seconds"),
         "seconds": time.perf_counter() - started,
-        "other_busy_cores": other_cores,
-        "other_load": other_cores > _DISTURBING_CORES or _gpu_was_shared(before, after),
     }
 
 
@@ -81,12 +69,6 @@ def _measured(
         gmacs=counts.gmacs,
     )
     return counts, asdict(measurements)
-
-
-def _gpu_was_shared(before: Occupancy, after: Occupancy) -> bool:
-    """Whether others were on the GPU; in a container only their work before ours may show."""
-    worked = (before.busy_fraction or 0) > _DISTURBING_FRACTION
-    return worked or any(state.other_processes for state in (before, after))
 
 
 def keep_within_memory() -> None:

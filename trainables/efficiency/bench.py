@@ -1,8 +1,10 @@
 """A model on a device, and what is found about it: values, or None and the reason."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ import torch
 from trainables.efficiency import peaks
 from trainables.efficiency.batch_limit import largest_batch, sizes_near
 from trainables.efficiency.energy import Energy, energy
-from trainables.efficiency.execution import Setting
+from trainables.efficiency.execution import Setting, Step, graph_breaks, training
 from trainables.efficiency.inputs import Inputs
 from trainables.efficiency.memory import MakeOptimizer, MemoryPeak, inference_peak, training_peak
 from trainables.efficiency.occupancy import gpu
@@ -19,6 +21,8 @@ from trainables.efficiency.timing import latency_s, rotating
 from trainables.efficiency.unmeasurable import UnmeasurableError, attempt
 
 _POWERS_ON_CPU = tuple(2**exponent for exponent in range(9))
+_SEARCH_SHARE = 0.5  # of the throughput's time on CUDA, for finding the batch size
+_MOST_STEPS = 1000
 
 
 @dataclass
@@ -45,22 +49,40 @@ class Bench:
         self._memory("training", partial(peak, self.setting.training_precision))
 
     def latency(self, seconds: float) -> None:
-        def measured() -> tuple[float, ...]:
+        """Also counts the graph breaks of the compiler, which compiles for it."""
+        compiled = self.setting.mode == "compile"
+
+        def measured() -> tuple[float | None, ...]:
+            breaks = graph_breaks() if compiled else 0
             found = latency_s(self.model, self.inputs, self.setting, seconds)
             self.repeats["latency_ms"] = found.repeats
-            return found.median * 1e3, found.p90 * 1e3, found.p99 * 1e3
+            breaks = graph_breaks() - breaks if compiled else None
+            return found.median * 1e3, found.p90 * 1e3, found.p99 * 1e3, breaks
 
         self.repeats["latency_ms"] = 0
-        self._fill(("latency_ms", "latency_p90_ms", "latency_p99_ms"), measured)
+        self._fill(("latency_ms", "latency_p90_ms", "latency_p99_ms", "graph_breaks"), measured)
+        if not compiled:
+            self.reasons["graph_breaks"] = f"{self.setting.mode} compiles nothing"
 
     def throughput(self, batch_sizes: Sequence[int], seconds: float) -> Throughput | None:
-        """Also returns the best of all sizes, by default those that suit the device."""
+        """Also returns the best of all sizes, by default those that suit the device.
+
+        On CUDA, where there are many sizes, the best one is timed again with half of the time.
+        """
         sizes = self._sizes(batch_sizes)
+        again = self._on_cuda and len(sizes) > 1
         subject = (self.model, self.inputs, self.setting)
         tried, stopped_by = throughputs(
-            *subject, sizes, seconds, while_worthwhile=not self._on_cuda
+            *subject,
+            sizes,
+            seconds * _SEARCH_SHARE if again else seconds,
+            while_worthwhile=not self._on_cuda,
         )
         best = max(tried, key=lambda result: result.images_per_s, default=None)
+        if best and again:
+            longer, _ = throughputs(*subject, [best.batch_size], seconds * (1 - _SEARCH_SHARE))
+            for result in longer:
+                tried[tried.index(best)] = best = result
 
         def measured() -> tuple[float, int]:
             if best is None:
@@ -71,6 +93,22 @@ class Bench:
         self.found |= {"throughputs": tuple(tried), "throughput_stopped_by": stopped_by}
         self.repeats["throughput_images_per_s"] = best.repeats if best else 0
         return best
+
+    def training_step(self, batch_size: int, optimizer: MakeOptimizer, seconds: float) -> None:
+        """The median time of steps after a first one, of at least one."""
+
+        def measured() -> tuple[float]:
+            batches = self.inputs.rotation(batch_size)
+            device, precision = self.inputs.device, self.setting.training_precision
+            with training(
+                self.model, precision, device, optimizer(self.model.parameters())
+            ) as step:
+                durations = _step_durations_s(step, batches, seconds)
+            self.repeats["training_step_ms"] = len(durations)
+            return (median(durations) * 1e3,)
+
+        self.repeats["training_step_ms"] = 0
+        self._fill(("training_step_ms",), measured)
 
     def energy(self, best: Throughput | None) -> None:
         """At the batch size of the best throughput."""
@@ -146,3 +184,18 @@ class Bench:
         with gpu(device) as found, passes as forward:
             wait = partial(torch.cuda.synchronize, device)
             return energy(forward, best.batch_size, found, wait)
+
+
+def _step_durations_s(step: Step, batches: torch.Tensor, seconds: float) -> list[float]:
+    """Seconds of each step after the first one, each waited for, as many as fit in `seconds`."""
+    durations: list[float] = []
+    started = time.perf_counter()
+    while len(durations) <= _MOST_STEPS:
+        begun = time.perf_counter()
+        if len(durations) > 1 and begun - started + durations[-1] > seconds:
+            break
+        step(batches[len(durations) % len(batches)])
+        if batches.is_cuda:
+            torch.cuda.synchronize(batches.device)
+        durations.append(time.perf_counter() - begun)
+    return durations[1:]

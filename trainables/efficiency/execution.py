@@ -1,4 +1,4 @@
-"""How a model is run while it is measured: arithmetic and mode of its forward passes.
+"""How a model is run while it is measured: arithmetic and mode of its passes, training steps.
 
 Precisions are those of `arithmetic`. Modes: `eager`, `compile` (`torch.compile` with its defaults,
 for one shape) and `cuda_graph` (one eager pass captured and replayed).
@@ -11,6 +11,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from spaces.space import nearest
 from trainables.efficiency.arithmetic import PRECISIONS, Autocast, arithmetic
@@ -21,6 +22,7 @@ MODES = ("eager", "compile", "cuda_graph")
 _CAPTURE_WARM_UPS = 3  # libraries choose their algorithms and allocate before a capture
 
 Forward = Callable[[Tensor], Tensor]
+Step = Callable[[Tensor], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,45 @@ def running(model: torch.nn.Module, setting: Setting, images: Tensor) -> Iterato
             yield _captured(graph, eager, images)
         else:
             yield eager
+
+
+@contextmanager
+def training(
+    model: torch.nn.Module, precision: str, device: torch.device, optimizer: torch.optim.Optimizer
+) -> Iterator[Step]:
+    """A function that takes a training step (forward, backward, optimiser) on a batch (B, C, H, W).
+
+    Always eager, with labels of its own. The loss is not scaled, since a scaler could skip steps.
+    The weights and buffers are changed and the model is left in training mode.
+
+    Raises:
+        UnmeasurableError: the device has no such precision.
+    """
+
+    def step(images: Tensor) -> None:
+        optimizer.zero_grad()
+        with autocast():
+            logits = model(images)
+            labels = torch.arange(len(images), device=images.device) % logits.shape[-1]
+            loss = cross_entropy(logits, labels)
+        loss.backward()
+        optimizer.step()
+
+    with arithmetic(device, precision) as autocast, torch.enable_grad():
+        model.train()
+        yield step
+    optimizer.zero_grad()
+
+
+def graph_breaks() -> int:
+    """Graph breaks that `torch.compile` has met in this process, by Dynamo's own counter.
+
+    A place in the code counts each time that it is compiled, not each time that it is run: blocks
+    that share their code count as one.
+    """
+    from torch._dynamo.utils import counters
+
+    return sum(counters["graph_break"].values())
 
 
 @contextmanager

@@ -12,6 +12,14 @@ from typing import Any
 import trainables
 
 _COMMAND = (sys.executable, "-m", "trainables.efficiency")
+# many batch sizes are searched and compiled for on CUDA, where passes are short besides
+_SECONDS, _TIMEOUT_S = {"cuda": 60.0}, {"cuda": 1800.0}
+_SECONDS_ELSEWHERE, _TIMEOUT_ELSEWHERE_S = 2.0, 600.0
+
+
+def default_seconds(device: str) -> float:
+    """The time for timing in one measuring process where none is given: 60 s on CUDA, else 2 s."""
+    return _SECONDS.get(device.partition(":")[0], _SECONDS_ELSEWHERE)
 
 
 def measure_fresh(
@@ -24,8 +32,8 @@ def measure_fresh(
     device: str = "cpu",
     threads: int | None = None,
     training_batch_size: int = 64,
-    seconds: float = 2.0,
-    timeout_s: float = 600.0,
+    seconds: float | None = None,
+    timeout_s: float | None = None,
     precision: str = "fp32",
     training_precision: str = "fp32",
     mode: str = "eager",
@@ -33,10 +41,16 @@ def measure_fresh(
     """Build, count and measure the model `trainables.models.build(name, params, ...)`.
 
     `threads` are PyTorch's on the CPU, by default what the environment says. `precision`,
-    `training_precision` and `mode` are those of `execution.Setting`. Returns what
+    `training_precision` and `mode` are those of `execution.Setting`. `seconds` are by default those
+    of `default_seconds`; `timeout_s` is by default half an hour on CUDA and 10 minutes elsewhere,
+    and `seconds` on top. Returns what
     `python -m trainables.efficiency` answers (see there), or `{"error": reason}` for a model that
     cannot be built, run or measured, a process that died, or one that took longer than `timeout_s`.
     """
+    if seconds is None:
+        seconds = default_seconds(device)
+    if timeout_s is None:
+        timeout_s = seconds + _TIMEOUT_S.get(device.partition(":")[0], _TIMEOUT_ELSEWHERE_S)
     request = {"name": name, "params": dict(params), "image_size": image_size}
     request |= {"num_classes": num_classes, "in_chans": in_chans, "device": device}
     request |= {"training_batch_size": training_batch_size, "seconds": seconds}

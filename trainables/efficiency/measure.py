@@ -12,10 +12,11 @@ from trainables.efficiency.device import describe, resolve
 from trainables.efficiency.execution import Setting
 from trainables.efficiency.inputs import Inputs
 from trainables.efficiency.memory import MakeOptimizer
+from trainables.efficiency.occupancy import OtherLoad
 from trainables.efficiency.throughput import Throughput
 
 _PLAIN = Setting()
-_LATENCY_SHARE = 0.25  # of the time; the rest is the throughput's
+_LATENCY_SHARE, _THROUGHPUT_SHARE = 0.2, 0.6  # of the time; the rest is the training step's
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,13 @@ class Measurements:
         throughput_stopped_by: why no larger batch size was tried.
         largest_batch_size: the most images that the device's memory was found to take.
         power_watts, idle_power_watts: while `energy_joules` was measured, and before.
-        repeats: timed passes behind `latency_ms` and `throughput_images_per_s`.
+        training_step_ms: median training step of `training_memory_batch_size` images.
+        graph_breaks: of `torch.compile`, as `execution.graph_breaks` counts them.
+        repeats: timed passes behind `latency_ms`, `throughput_images_per_s` and `training_step_ms`.
+        other_busy_cores: cores that other processes kept busy in the step where it was most, of
+            those that this process may use.
+        other_gpu_processes: the most of them that were seen with work on the GPU.
+        other_load: whether that, or the GPU's work before ours, was enough to disturb.
         device: facts about the device (`device.describe`).
         reasons: for each field that is None, why it could not be measured.
     """
@@ -52,6 +59,11 @@ class Measurements:
     training_peak_memory_bytes: int | None
     training_reserved_memory_bytes: int | None
     training_memory_batch_size: int
+    training_step_ms: float | None
+    graph_breaks: int | None
+    other_busy_cores: float | None
+    other_gpu_processes: int | None
+    other_load: bool | None
     repeats: dict[str, int]
     device: dict[str, Any]
     reasons: dict[str, str]
@@ -83,9 +95,10 @@ def measure(
     the largest batch that its memory takes, and sizes near that one; on the CPU the powers of two
     up to 256, as far as larger ones pay: its memory is the whole machine's, and batches stop paying
     long before it ends. `seconds` is the time to spend on timing, of which every batch size has its
-    share, for at most 1,000 passes; at least three passes of batch size 1 are timed however long
-    they take. Compiling, the search for the largest batch and the energy (on CUDA 20 s) come on
-    top. `gmacs` are those of `count`, for the utilisation. The model is left as it was.
+    share, for at most 1,000 passes; at least three passes of batch size 1 and one training step
+    after a first one are timed however long they take. Compiling, the search for the largest batch
+    and the energy (on CUDA 20 s) come on top. `gmacs` are those of `count`, for the utilisation.
+    The model is left as it was.
 
     Raises:
         ValueError: a device that is not there, or sizes that are not positive.
@@ -100,18 +113,25 @@ def measure(
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     facts = describe(target, setting.precision)  # now: the load is the one before our own work
     bench = Bench(model, Inputs(in_chans, image_size, target, dtype), setting)
+    others, training_share = OtherLoad(target), 1 - _LATENCY_SHARE - _THROUGHPUT_SHARE
     with borrowed(model, target):
         bench.inference_memory(inference_batch_size)
         bench.training_memory(training_batch_size, optimizer)
+        others.look()
         bench.latency(seconds * _LATENCY_SHARE)
-        best = bench.throughput(batch_sizes, seconds * (1 - _LATENCY_SHARE))
+        others.look()
+        best = bench.throughput(batch_sizes, seconds * _THROUGHPUT_SHARE)
+        others.look()
         bench.energy(best)
+        bench.training_step(training_batch_size, optimizer, seconds * training_share)
+        others.look()
     bench.utilisation(best, gmacs, facts)
     return Measurements(
         **bench.found,
+        **others.found,
         inference_memory_batch_size=inference_batch_size,
         training_memory_batch_size=training_batch_size,
         repeats=bench.repeats,
         device=facts,
-        reasons=bench.reasons,
+        reasons=bench.reasons | others.reasons,
     )

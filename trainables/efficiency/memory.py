@@ -13,10 +13,8 @@ from itertools import chain
 from typing import NamedTuple
 
 import torch
-from torch.nn.functional import cross_entropy
 
-from trainables.efficiency.arithmetic import arithmetic
-from trainables.efficiency.execution import Setting, running
+from trainables.efficiency.execution import Setting, running, training
 from trainables.efficiency.inputs import Inputs
 from trainables.efficiency.resident import resident_rise_bytes
 from trainables.efficiency.unmeasurable import UnmeasurableError
@@ -60,12 +58,11 @@ def training_peak(
     make_optimizer: MakeOptimizer,
     precision: str = "fp32",
 ) -> MemoryPeak:
-    """Peak of training steps (forward, backward, optimiser) of `batch_size` images.
+    """Peak of training steps (`execution.training`) of `batch_size` images.
 
     Two steps are taken: only from the second on does the optimiser's state, which the first one
-    creates, stand beside the activations. Weights, gradients and state are included. The loss is
-    not scaled, since a scaler could skip the step that creates the state. The weights and buffers
-    are changed.
+    creates, stand beside the activations. Weights, gradients and state are included. The weights
+    and buffers are changed.
 
     Raises:
         UnmeasurableError: the device has no such precision.
@@ -74,18 +71,10 @@ def training_peak(
     def train(batch_size: int) -> None:
         optimizer = make_optimizer(model.parameters())
         images = inputs.batch(batch_size)
-        labels = torch.arange(batch_size, device=images.device)
-        with arithmetic(inputs.device, precision) as autocast, torch.enable_grad():
+        with training(model, precision, inputs.device, optimizer) as step:
             for _ in range(2):
-                optimizer.zero_grad()
-                with autocast():
-                    logits = model(images)
-                    loss = cross_entropy(logits, labels % logits.shape[-1])
-                loss.backward()
-                optimizer.step()
-        optimizer.zero_grad()
+                step(images)
 
-    model.train()
     return _peak(train, batch_size, model, inputs.device)
 
 

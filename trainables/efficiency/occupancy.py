@@ -2,8 +2,9 @@
 
 import importlib
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +15,10 @@ import torch
 from trainables.efficiency.unmeasurable import UnmeasurableError
 
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
+_DISTURBING_CORES = 0.25
+_DISTURBING_FRACTION = 0.05  # of the GPU's time
+_LEAST_STRETCH_S = 0.5  # the system counts in ticks of 10 ms: 2 % of a core
+_NOBODYS = ("idle", "iowait", "guest", "guest_nice")  # guests' time is in user and nice, too
 
 
 class Gpu(NamedTuple):
@@ -135,3 +140,93 @@ def _cpu_reading(field: str) -> float:
         if found := [heat.current for name in _CPU_SENSORS for heat in sensors.get(name, ())]:
             return max(found)
     raise UnmeasurableError(f"the system does not tell {field} of a CPU")
+
+
+class OtherLoad:
+    """Whether other processes used the machine while something was measured.
+
+    Made before the own work begins; `look()` belongs between its steps. Other processes are those
+    that this one did not start. Of a CPU those cores count that this process may use, and time that
+    a hypervisor took from them (steal) is others'. Load that was there only before does not count.
+    """
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._began = self._last = _CpuTimes.now()
+        self._most_cores: float | None = None  # in a stretch that was long enough
+        self._busy_cores: float | None = None
+        before = occupancy(device)
+        self._gpu_was_busy = (before.busy_fraction or 0) > _DISTURBING_FRACTION
+        self._gpu_processes = before.other_processes
+        self.reasons: dict[str, str] = {}
+        if before.other_processes is None:
+            self.reasons["other_gpu_processes"] = before.reasons["other_processes"]
+
+    def look(self) -> None:
+        """Take in what happened since the last look; a stretch too short for that is kept on."""
+        now = _CpuTimes.now()
+        self._busy_cores = self._most_cores
+        if now.at - self._last.at >= _LEAST_STRETCH_S:
+            self._busy_cores = self._most_cores = max(self._most_cores or 0, now.others(self._last))
+            self._last = now
+        elif self._most_cores is None:
+            self._busy_cores = now.others(self._began)
+        if now.unbelievable(self._began):
+            self._busy_cores = None
+            why = "the system's count of busy cores lacks this process's own work"
+            self.reasons |= dict.fromkeys(("other_busy_cores", "other_load"), why)
+        processes = (self._gpu_processes, occupancy(self._device).other_processes)
+        self._gpu_processes = max((n for n in processes if n is not None), default=None)
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The fields of `Measurements` that begin with `other_`; `reasons` says why one is None."""
+        disturbed = None if self._busy_cores is None else self._busy_cores > _DISTURBING_CORES
+        return {
+            "other_busy_cores": self._busy_cores,
+            "other_gpu_processes": self._gpu_processes,
+            "other_load": self._gpu_was_busy or bool(self._gpu_processes) or disturbed,
+        }
+
+
+class _CpuTimes(NamedTuple):
+    """A moment, and what until then everybody and we had of the cores, all in seconds."""
+
+    at: float
+    busy: float
+    own: float
+
+    @classmethod
+    def now(cls) -> "_CpuTimes":
+        return cls(time.perf_counter(), _busy_s(), _own_s())
+
+    def others(self, earlier: "_CpuTimes") -> float:
+        """How many cores others kept busy since then."""
+        busy, own = self.busy - earlier.busy, self.own - earlier.own
+        return max(0.0, busy - own) / max(self.at - earlier.at, 1e-9)
+
+    def unbelievable(self, earlier: "_CpuTimes") -> bool:
+        """Some containers are shown counters that stand still."""
+        own = self.own - earlier.own
+        return own > 2 * _LEAST_STRETCH_S and self.busy - earlier.busy < own / 2
+
+
+def _busy_s() -> float:
+    """Seconds for which the cores that this process may use were busy, since the start."""
+    cores = psutil.cpu_times(percpu=True)
+    affinity = getattr(os, "sched_getaffinity", None)
+    usable = affinity(0) if affinity else ()
+    if 0 < len(usable) < len(cores):  # else all are; a container's may have other numbers
+        cores = [cores[number] for number in usable if number < len(cores)]
+    times = [core._asdict() for core in cores]
+    return sum(value for core in times for name, value in core.items() if name not in _NOBODYS)
+
+
+def _own_s() -> float:
+    """Seconds of processor time of this process and all that descend from it."""
+    ended = os.times()
+    total = time.process_time() + ended.children_user + ended.children_system
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended, and is counted above
+            total += sum(child.cpu_times()[:4])  # user, system, and both of its ended children
+    return total
