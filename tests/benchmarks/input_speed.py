@@ -1,0 +1,183 @@
+"""How many augmented images does a core make for training, beside a plain DataLoader?
+
+    python tests/benchmarks/input_speed.py [--augmentation symmetries] [--images 2000] [--rounds 3]
+
+Ours gathers batches from the decoded cache and augments them on the CPU, `--part` images at a time.
+The other is an ImageFolder of the same JPEGs (rendered galaxies, 224 px), decoded by Pillow and
+augmented one by one by torchvision, with the number of workers that serves it best. Both may use
+all cores of this process and end with normalised float batches. Where a GPU trains it augments too,
+and a core has but to gather the batches: that is measured by itself. Rounds alternate. Prints the
+median (least to most) images a second a core by the clock, and by CPU time of all processes, which
+other load on the machine disturbs less, and the ratios to the best DataLoader.
+"""
+
+import argparse
+import importlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import psutil
+import torch
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from trainables import augment
+from trainables.data import SPLITS, Dataset, Symmetries, describe
+from trainables.data.builtin.galaxies import CLASSES, IMAGE_SIZE, example
+from trainables.data.describe import About
+from trainables.data.parquet import write_split
+from trainables.data.pixels import Pixels, open_pixels
+
+BATCH = 64
+CORES = len(os.sched_getaffinity(0))
+SYMMETRIES = Symmetries(rotation_degrees=90, horizontal_flip=True, vertical_flip=True)
+PLAIN = {
+    "symmetries": (
+        v2.RandomRotation(90),
+        v2.RandomHorizontalFlip(),
+        v2.RandomVerticalFlip(),
+        v2.RandomResizedCrop(IMAGE_SIZE, scale=(0.8, 1), ratio=(1 / 1.01, 1.01)),
+    ),
+    "three_augment": (
+        v2.RandomCrop(IMAGE_SIZE, padding=4, padding_mode="reflect"),
+        v2.RandomHorizontalFlip(),
+        v2.RandomChoice(
+            [v2.Grayscale(3), v2.RandomSolarize(128, 1), v2.GaussianBlur(9, (0.2, 2.0))]
+        ),
+        v2.ColorJitter(0.3, 0.3, 0.3),
+    ),
+}
+Epoch = Callable[[], Iterator[torch.Tensor]]
+Rates = tuple[float, float]  # images a second a core: by the clock, by CPU time
+
+
+def made(folder: Path, images: int) -> tuple[Dataset, Path]:
+    """The same training images as a data set of ours and as a folder of JPEGs a class."""
+    shards, files = folder / "shards", folder / "files"
+    shards.mkdir()
+    for split in SPLITS:
+        count = images if split == "train" else len(CLASSES)
+        labels = [index % len(CLASSES) for index in range(count)]
+        rows = [(example(split, i, label), f"{i}.jpg", label) for i, label in enumerate(labels)]
+        write_split(shards, split, rows, CLASSES)
+        for index, (jpeg, _, label) in enumerate(rows if split == "train" else ()):
+            path = files / str(label) / f"{index:06d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpeg)
+    return describe(shards, About(symmetries=SYMMETRIES)), files
+
+
+def gathered(pixels: Pixels) -> Iterator[torch.Tensor]:
+    yield from pixels.batches(pixels.order(torch.Generator().manual_seed(0)).split(BATCH))
+
+
+def ours(pixels: Pixels, dataset: Dataset, augmentation: str, part: int) -> Iterator[torch.Tensor]:
+    chosen = importlib.import_module(f"{augment.__name__}.{augmentation}")
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (dataset.mean, dataset.std))
+    for batch in gathered(pixels):
+        draws = torch.rand(len(batch), chosen.DRAWS)
+        done = torch.empty(batch.shape)
+        for start in range(0, len(batch), part):
+            own = slice(start, start + part)
+            images = batch[own].float().div_(255)
+            images = chosen.augmented(images, draws[own], dataset.symmetries)
+            done[own] = images.sub_(mean).div_(std)
+        yield done
+
+
+def plain(files: Path, dataset: Dataset, augmentation: str, workers: int) -> DataLoader:
+    steps = (
+        *PLAIN[augmentation],
+        v2.PILToTensor(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(list(dataset.mean), list(dataset.std)),
+    )
+    return DataLoader(
+        ImageFolder(str(files), v2.Compose(steps)),
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+
+
+def cpu_s() -> float:
+    """CPU seconds of this process and those it started that still run."""
+    this = psutil.Process()
+    times = [process.cpu_times() for process in (this, *this.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
+
+
+def rates(epoch: Epoch, threads: int) -> Rates:
+    torch.set_num_threads(threads)
+    cpu, start = cpu_s(), time.perf_counter()
+    images = sum(map(len, epoch()))
+    seconds, cpu = time.perf_counter() - start, cpu_s() - cpu
+    return images / seconds / CORES, images / cpu
+
+
+def line(name: str, measured: list[Rates]) -> str:
+    cells = (
+        f"{statistics.median(column):7.1f} ({min(column):.1f} to {max(column):.1f})"
+        for column in zip(*measured, strict=True)
+    )
+    return f"{name:26s} | " + " | ".join(f"{cell:28s}" for cell in cells)
+
+
+def compare(folder: Path, given: argparse.Namespace) -> None:
+    dataset, files = made(folder, given.images)
+    device, cache = torch.device("cpu"), folder / "cache"
+    pixels = open_pixels(dataset, "train", IMAGE_SIZE, device, cache_dir=cache)
+    own: dict[str, Epoch] = {
+        "ours": lambda: ours(pixels, dataset, given.augmentation, given.part),
+        # twenty epochs: CPU time is counted in hundredths of a second
+        "ours, without augmentation": lambda: chain.from_iterable(
+            gathered(pixels) for _ in range(20)
+        ),
+    }
+    others: dict[str, Epoch] = {}
+    for workers in sorted({0, 1, 2, CORES}):
+        loader = plain(files, dataset, given.augmentation, workers)
+        others[f"DataLoader, {workers} workers"] = lambda kept=loader: (first for first, _ in kept)
+    for epoch in (own | others).values():  # files into memory, workers started
+        for _ in zip(range(2 * CORES + 1), epoch(), strict=False):
+            pass
+    measured: dict[str, list[Rates]] = {name: [] for name in own | others}
+    for _ in range(given.rounds):
+        for name, epoch in (own | others).items():
+            measured[name].append(rates(epoch, CORES if name in own else 1))
+    print(f"{'images a second a core':26s} | {'by the clock':28s} | by CPU time")
+    for name, found in measured.items():
+        print(line(name, found))
+    for number, kind in enumerate(("by the clock", "by CPU time")):
+        medians = {name: statistics.median(r[number] for r in measured[name]) for name in measured}
+        best = max(medians[name] for name in others)
+        for name in own:
+            print(f"{name} / best DataLoader, {kind}: {medians[name] / best:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--augmentation", choices=PLAIN, default="symmetries")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--part", type=int, default=BATCH)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    print(
+        f"torch {torch.__version__}, {CORES} cores, load {os.getloadavg()[0]:.1f}, "
+        f"{given.augmentation} in parts of {given.part}, {given.images} images of {IMAGE_SIZE} px, "
+        f"batches of {BATCH}, {given.rounds} rounds",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        compare(Path(folder), given)
+
+
+if __name__ == "__main__":
+    main()
