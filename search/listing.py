@@ -1,7 +1,10 @@
 """Every variant that can be searched, by the supplement's taxonomy, with its published rows."""
 
+import argparse
 from collections.abc import Iterator
+from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 import spaces
@@ -60,3 +63,11 @@ def listing() -> Table:
             table.add_row("" if family == shown else family, name, *row)
             shown, name = family, ""
     return table
+
+
+class Show(argparse.Action):
+    """Print what can be searched, and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        Console().print(listing())
+        parser.exit()

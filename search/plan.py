@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import spaces
+from spaces.first_stage import with_first_stage
 from spaces.space import Space, Value, nearest
 from trainables import fields, records
-from trainables.recipe import Recipe
+from trainables.recipe import TRAINING
 
 OBJECTIVE = {"valid_top1": "max"}
 RESERVED = ("data", "reports", "mlflow-artifacts")  # folders of a home that are no sweeps
@@ -65,7 +66,7 @@ class Plan:
 
     @property
     def searched(self) -> Space:
-        return spaces.load(self.variant).fix(self.settings)
+        return searched(self.variant, self.settings)
 
     def flat(self, params: Mapping[str, Value]) -> dict[str, Any]:
         """The configuration of a trial with `params`, as `TrialConfig.from_flat` takes it."""
@@ -91,6 +92,17 @@ class Plan:
     @classmethod
     def load(cls, path: Path) -> "Plan":
         return cls(**json.loads(path.read_text()))
+
+
+def searched(variant: str, settings: Mapping[str, Value]) -> Space:
+    """The space of a variant with what is held constant, by `settings` or by their recipe."""
+    space, given = spaces.load(variant), dict(settings)
+    if "recipe" in settings:
+        from trainables import models, recipes
+
+        left_open = set(models.keys(space.model)) - space.params.keys()
+        given = recipes.settled(settings, left_open)
+    return with_first_stage(space.fix(given))
 
 
 def described(space: Space) -> str:
@@ -127,7 +139,7 @@ def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: in
 
     space = spaces.load(variant)
     of_model = models.keys(space.model)
-    known = [*of_model, *fields.names(Recipe)]
+    known = [*of_model, *(name for kind in TRAINING for name in fields.names(kind))]
     wrong = []
     for name in settings:
         if name in fields.names(Task):
@@ -138,7 +150,7 @@ def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: in
         wrong.append("--set: patch (pixels) and grid (tokens a side) say the same; give one")
     if wrong:
         return wrong
-    fixed = space.fix(settings)
+    fixed = searched(variant, settings)
     draws = [fixed.draw(random.Random(i)) for i in range(_DRAWS)]
     task = {"model": space.model, "data": "", "image_size": image_size, "epochs": 1}
     try:

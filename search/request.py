@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 import spaces
 from search import home
+from search.listing import Show
 from search.plan import (
     FULL,
     QUICK,
@@ -21,8 +20,10 @@ from search.plan import (
     described,
     fitting_size,
     name_mistakes,
+    searched,
     setting_mistakes,
 )
+from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.data import DataError, Dataset, UnknownDatasetError, check
@@ -96,18 +97,8 @@ class Request:
             max_gflops=self.number("max_gflops", base.max_gflops),
             published=self.number("published", max(1, trials // 4)),
             settings=self.settings,
-            space=described(spaces.load(self.variant).fix(self.settings)),
+            space=described(searched(self.variant, self.settings)),
         )
-
-
-class _List(argparse.Action):
-    """Print what can be searched, and end."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from search.listing import listing
-
-        Console().print(listing())
-        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,9 +109,7 @@ def parser() -> argparse.ArgumentParser:
         "driver, 4 data, 5 resources, 6 storage, 130 interrupted.",
     )
     root.add_argument("variant", help="what is searched, one of those that --list shows")
-    root.add_argument(
-        "--list", action=_List, nargs=0, help="every variant, with its published rows"
-    )
+    root.add_argument("--list", action=Show, nargs=0, help="every variant, with its published rows")
     root.add_argument("--data", help="a data set's name, or a folder of Parquet shards (digits)")
     root.add_argument("--name", help="the sweep's name (made of variant, data and image size)")
     root.add_argument("--home", type=Path, default=home.default(), help="folder of everything")
@@ -220,20 +209,21 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     misnamed = name_mistakes(sweep)
     earlier, trouble = (None, []) if misnamed else _earlier(given.home / sweep, given)
     data = _data(given, earlier)
-    bad_data: DataError | None = None
-    try:
-        check(data, given.home / "data")
-    except UnknownDatasetError as error:
-        wrong += error.problems
-    except DataError as error:
-        bad_data = error
     settings, unread = _settings(given, earlier)
+    bad_data: list[str] = []
+    for name in dict.fromkeys((data, str(settings.get(first_stage.DATA, data)))):
+        try:
+            check(name, given.home / "data")
+        except UnknownDatasetError as error:
+            wrong += error.problems
+        except DataError as error:
+            bad_data += error.problems
     size = numbers["image_size"] or (earlier or budget).image_size
     wrong += unread + _variant_mistakes(given.variant, settings, size) + misnamed + trouble
     if wrong:
-        raise BadRequestError(wrong + (bad_data.problems if bad_data else []))
+        raise BadRequestError(wrong + bad_data)
     if bad_data:
-        raise bad_data
+        raise DataError(bad_data)
     return Request(
         variant=given.variant,
         sweep=sweep,

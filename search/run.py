@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -21,19 +23,40 @@ from search.plan import Plan
 from search.record import State
 from search.request import BadRequestError, Request, parse
 from search.terminal import chatter_to, complain, duration, progress_bar
-from trainables.data import SPLITS, DataError, Dataset, UnknownDatasetError, decoded, locate
+from spaces import first_stage
+from trainables.data import SPLITS, DataError, Dataset, UnknownDatasetError, locate, open_dataset
 
 
-def _dataset(request: Request, console: Console) -> Dataset:
-    with progress_bar(console, f"making {request.data}") as progress:
-        return locate(request.data, request.home / "data", progress)
+def _dataset(name: str, request: Request, console: Console) -> Dataset:
+    with progress_bar(console, f"making {name}") as progress:
+        return locate(name, request.home / "data", progress)
+
+
+def _with_first_data(request: Request, console: Console) -> Request:
+    """`request` with the folder of a first stage's data in place of their name."""
+    if first_stage.DATA not in request.settings:
+        return request
+    found = _dataset(str(request.settings[first_stage.DATA]), request, console)
+    return replace(
+        request, settings=request.settings | {first_stage.DATA: str(found.path.resolve())}
+    )
 
 
 def _decode(dataset: Dataset, image_size: int, console: Console) -> None:
-    """Decode every image before any worker starts: what cannot be decoded is named once, here."""
+    """Decode every image before any worker starts: what cannot be decoded is named once, here.
+
+    Splits that find no room are decoded while models train, and that is said.
+    """
+    import torch
+
+    from trainables.data.pixels import open_pixels
+
+    cpu = torch.device("cpu")
     for split in SPLITS:
         with progress_bar(console, f"decoding {split}") as progress:
-            decoded(dataset, split, image_size, progress=progress)
+            pixels = open_pixels(dataset, split, image_size, cpu, progress=progress)
+        if pixels.way == "streamed":
+            console.print(f"note: {split} is streamed: {pixels.why}", highlight=False)
 
 
 def _header(request: Request, plan: Plan, console: Console) -> None:
@@ -98,7 +121,8 @@ def _run(request: Request, console: Console) -> int:
         cluster.precheck(request.numbers)
     home.prepare(request.home)
     with lock.held(request.folder):
-        dataset = _dataset(request, console)
+        dataset = _dataset(request.data, request, console)
+        request = _with_first_data(request, console)
         plan = request.plan(dataset)
         if request.earlier and (changed := request.earlier.differences(plan)):
             hint = "give these as they were, or another --name for another sweep"
@@ -109,6 +133,10 @@ def _run(request: Request, console: Console) -> int:
             plan = _attainable(plan, console)
         _header(request, plan, console)
         _decode(dataset, plan.image_size, console)
+        if first_stage.DATA in request.settings or first_stage.SIZE in request.settings:
+            first = request.settings.get(first_stage.DATA, plan.data)
+            size = request.settings.get(first_stage.SIZE, plan.image_size)
+            _decode(open_dataset(Path(str(first))), int(size), console)
         with chatter_to(request.folder / "log.txt") as stream:
             return _search(request, plan, Console(file=stream))
 

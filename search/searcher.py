@@ -1,5 +1,6 @@
 """The study as a searcher of Ray Tune."""
 
+from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -38,6 +39,7 @@ class StudySearcher(Searcher):
             "directory": f"{self._trials}/{record.key}",
             # the last known epoch is said again: it may be a final one that was never told
             "known_epoch": max(0, record.epoch - 1),
+            "stages": str(Path(self._trials).with_name("stages")),
             "crew": self._crew,
         }
 

@@ -1,7 +1,8 @@
 """Pre-trained ViT-Base as the first seed searched it: frozen or fine-tuned (its Tables 6 to 8)."""
 
 from spaces.galaxy import points
-from spaces.space import Choice, Divides, Space
+from spaces.rules import Divides
+from spaces.space import Choice, Space
 from spaces.supplement import TRAINING
 
 SPACE = Space(
@@ -12,7 +13,7 @@ SPACE = Space(
         **TRAINING,
         "step_size": Choice((1, 2, 3, 4, 5, 6, 8, 10, 200)),
     },
-    fixed={"weights": "hub"},
+    fixed={"weights": "hub", "recipe": "finetune"},
     rules=(Divides(16, "image_size"),),
     published=points("vit_base"),
     source="galaxy_runs.csv, Tables 6 to 8",

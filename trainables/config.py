@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainables import fields, models
-from trainables.recipe import Recipe
+from trainables import fields, models, recipes
+from trainables.recipe import TRAINING, Pretraining, Recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,40 +34,49 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialConfig:
-    """A trial: its task, its training recipe and the model's hyperparameters."""
+    """A trial: its task, its training recipe and the model's hyperparameters.
+
+    `pretraining` may ask for a stage before this one (`stages`).
+    """
 
     task: Task
     recipe: Recipe
     params: Mapping[str, Any]
+    pretraining: Pretraining
 
     @classmethod
     def from_flat(cls, flat: Mapping[str, Any]) -> "TrialConfig":
         """Sort a flat configuration into its parts; raises ValueError with all mistakes at once.
 
-        The sizes of the model are not judged here but by `trainables.models.build`.
+        What it leaves open is filled in by the recipe that it names. The sizes of the model are not
+        judged here but by `trainables.models.build`.
         """
-        own = {**fields.pick(Task, flat), **fields.pick(Recipe, flat)}
+        parts = (Task, *TRAINING)
+        own = {key: value for kind in parts for key, value in fields.pick(kind, flat).items()}
         params = {key: value for key, value in flat.items() if key not in own}
-        typed = fields.mistakes((Task, Recipe), own, "a trial")
+        typed = fields.mistakes(parts, own, "a trial")
         model = str(flat.get("model", ""))
         try:
-            kinds = (Task, Recipe, *models.kinds(model))
-            wrong = fields.mistakes(kinds, flat, f"a trial of {model!r}")
+            kinds = models.kinds(model)
+            wrong = fields.mistakes((*parts, *kinds), flat, f"a trial of {model!r}")
         except ValueError as error:  # the keys of an unknown model cannot be judged
             wrong = [str(error), *typed]
         if not typed:
-            for part in (Task, Recipe):
-                wrong += part(**fields.pick(part, own)).mistakes()
+            wrong += Task(**fields.pick(Task, own)).mistakes()
+            wrong += Recipe.filled(own).mistakes()
+            wrong += Pretraining(**fields.pick(Pretraining, own)).mistakes()
         if wrong:
             raise ValueError("; ".join(wrong))
+        recipe = Recipe.filled(own)
         return cls(
             task=Task(**fields.pick(Task, own)),
-            recipe=Recipe(**fields.pick(Recipe, own)),
-            params=params,
+            recipe=recipe,
+            params={**recipes.of_model(recipe.recipe, models.keys(model)), **params},
+            pretraining=Pretraining(**fields.pick(Pretraining, own)),
         )
 
     def flat(self) -> dict[str, Any]:
         """The configuration as `from_flat` takes it."""
-        task = {name: getattr(self.task, name) for name in fields.names(Task)}
-        recipe = {name: getattr(self.recipe, name) for name in fields.names(Recipe)}
-        return {**task, **recipe, **self.params}
+        parts = (self.task, self.recipe, self.pretraining)
+        known = {name: getattr(part, name) for part in parts for name in fields.names(type(part))}
+        return {**known, **self.params}

@@ -44,7 +44,8 @@ def _opened(command: dict[str, Any], team: Team) -> tuple[Trial | None, Line]:
     """The trial of an `open` command; or None and the line that ends it, if it cannot be built."""
     try:
         config = TrialConfig.from_flat(command["flat"])
-        return Trial(config, Path(command["directory"]), team, command["known_epoch"]), {}
+        directory, stages = Path(command["directory"]), Path(command["stages"])
+        return Trial(config, directory, team, command["known_epoch"], stages), {}
     except ValueError as error:
         return None, ended(1, "failed", str(error))
     except (RuntimeError, MemoryError) as error:
@@ -176,9 +177,9 @@ class Crew:
 class Lane(Trainable):
     """The Tune side of a lane, for `reuse_actors=True`: a step is an epoch.
 
-    `config`: `flat` and `directory` of the trial, its `known_epoch`, and `crew`, the arguments of
-    `Crew`. A dead worker makes `step` raise; Tune then restarts the trial in a new lane, where it
-    goes on at its last commit.
+    `config`: `flat` and `directory` of the trial, its `known_epoch`, the folder of first `stages`,
+    and `crew`, the arguments of `Crew`. A dead worker makes `step` raise; Tune then restarts the
+    trial in a new lane, where it goes on at its last commit.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -186,7 +187,7 @@ class Lane(Trainable):
         self._open(config)
 
     def _open(self, config: dict[str, Any]) -> None:
-        parts = ("flat", "directory", "known_epoch")
+        parts = ("flat", "directory", "known_epoch", "stages")
         self._crew.tell(do="open", **{part: config[part] for part in parts})
 
     def step(self) -> Line:

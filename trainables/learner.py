@@ -1,40 +1,30 @@
 """A model learning from a data set: one epoch of training, one pass of scoring.
 
-Every random number is drawn from (seed, epoch, purpose), and of a sample from its index too, never
-from a rank or from what ran before: order and augmentation do not depend on the number of workers,
-and an epoch can be run again. B batch, S pixels a side.
+Every random number is drawn from (seed, epoch, purpose), and of a sample from its place in the
+epoch's order too, never from a rank or from what ran before: order and augmentation do not depend
+on the number of workers, and an epoch can be run again. B batch, S pixels a side.
 """
 
-from contextlib import nullcontext
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
 from trainables import models
-from trainables.augment import DRAWS, augmented
-from trainables.batch_norm import TeamBatchNorm, uses_batches
+from trainables.batch_norm import uses_batches
 from trainables.config import TrialConfig
-from trainables.data import Dataset, decoded, open_dataset
-from trainables.models import auxiliary
+from trainables.data import Dataset, open_dataset
+from trainables.data.pixels import Pixels, open_pixels
+from trainables.feed import Feed, Normalisation
+from trainables.learning_rate import learning_rate
 from trainables.models.schedule import scheduled, set_progress
-from trainables.models.workers import alone
+from trainables.randomness import Purpose, seed
 from trainables.scoring import Score
+from trainables.stepper import Stepper
 from trainables.team import Team
 
 EVALUATION_BATCH = 256
-_STATEFUL = ("model", "optimizer", "schedule")
-_WEIGHTS, _ORDER, _AUGMENT, _DROPOUT = range(4)  # purposes of random numbers
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def _generator(*parts: int) -> torch.Generator:
-    return torch.Generator().manual_seed(_seed(*parts))
 
 
 @cache
@@ -42,11 +32,13 @@ def _dataset(data: str) -> Dataset:
     return open_dataset(Path(data))
 
 
-@cache
-def _split(data: str, name: str, image_size: int) -> tuple[np.ndarray, torch.Tensor]:
-    """Images (n, 3, S, S) uint8 and labels (n,), opened once a process, shared by its trials."""
-    images, labels = decoded(_dataset(data), name, image_size)
-    return images, torch.from_numpy(labels)
+@lru_cache(maxsize=6)  # three splits of two stages
+def _pixels(
+    data: str, split: str, image_size: int, device: torch.device, way: str | None = None
+) -> Pixels:
+    """The pixels of a split, opened once a process, shared by its trials."""
+    threads = torch.get_num_threads()  # those that this worker may use, of the machine's
+    return open_pixels(_dataset(data), split, image_size, device, workers=threads, way=way)
 
 
 class Learner:
@@ -59,31 +51,69 @@ class Learner:
         task = config.task
         self.task, self.recipe, self.team = task, config.recipe, team
         self.dataset = _dataset(task.data)
-        torch.manual_seed(_seed(task.seed, _WEIGHTS))
+        torch.manual_seed(seed(task.seed, Purpose.WEIGHTS))
         self.model = models.build(
             task.model,
             config.params,
             image_size=task.image_size,
             num_classes=self.dataset.num_classes,
         ).to(team.device)
-        self.shared = team.share(self.model)
-        self.batched, self.scheduled = uses_batches(self.model), scheduled(self.model)
-        self.optimizer = self.recipe.optimizer(self.model)
-        self.schedule = self.recipe.scheduler(self.optimizer, task.epochs)
+        self.scheduled = scheduled(self.model)
         self.weights = self.recipe.weights(self.dataset.class_counts("train")).to(team.device)
-        self.mean = torch.tensor(self.dataset.mean, device=team.device).view(1, -1, 1, 1)
-        self.std = torch.tensor(self.dataset.std, device=team.device).view(1, -1, 1, 1)
+        self._normalised = Normalisation(self.recipe, self.dataset, team.device)
+        self.feed = Feed(
+            self._split("train"),
+            self.recipe,
+            self.dataset,
+            team,
+            seed=task.seed,
+            class_weights=self.weights,
+            joined=uses_batches(self.model),
+        )
+        self.stepper = Stepper(self.model, self.recipe, team)
+        self._prepared = False
+
+    def _split(self, name: str) -> Pixels:
+        """The pixels of a split. All workers stream if one does: that has another order."""
+        wanted = (self.task.data, name, self.task.image_size, self.team.device)
+        pixels = _pixels(*wanted)
+        streaming = torch.tensor(float(pixels.way == "streamed"), device=self.team.device)
+        return _pixels(*wanted, "streamed") if self.team.sum(streaming) else pixels
 
     @property
     def train_images(self) -> int:
         return self.dataset.rows("train")
 
     def state(self) -> dict:
-        return {part: getattr(self, part).state_dict() for part in _STATEFUL}
+        return {"model": self.model.state_dict(), **self.stepper.state()}
 
     def load(self, state: dict) -> None:
-        for part in _STATEFUL:
-            getattr(self, part).load_state_dict(state[part])
+        self.model.load_state_dict(state["model"])
+        self.stepper.load(state)
+
+    def begin(self, weights: dict[str, torch.Tensor]) -> None:
+        """Take over `weights` of another training; what they lack stays as it is."""
+        self.model.load_state_dict({**self.model.state_dict(), **weights})
+
+    def prepare(self, epoch: int) -> bool:
+        """Before the first epoch of a process: what fits into memory, and which way is quickest.
+
+        Returns whether anything was tried.
+        """
+        steps_left = len(self.feed.batches(epoch)) * (self.task.epochs - epoch + 1)
+        tight = self.team.device.type == "cuda" or self.team.size > 1
+        measuring = self.stepper.is_worth_measuring(steps_left)
+        if self._prepared or not (tight or measuring):
+            return False
+        self._prepared = True
+        self.model.train()
+        batch = next(self.feed.epoch(epoch))
+        score = Score.empty(self.dataset.num_classes, self.team.device)
+        if tight:
+            self.stepper.fit_memory(batch, score)
+        if measuring:
+            self.stepper.hasten(batch, score, steps_left)
+        return True
 
     def train(self, epoch: int) -> tuple[Score, float | None]:
         """Train epoch number `epoch` (from 1).
@@ -91,80 +121,36 @@ class Learner:
         Returns the running score, in train mode, and the mean auxiliary loss a step if the model
         has any.
         """
-        images, labels = _split(self.task.data, "train", self.task.image_size)
-        seed = self.task.seed
-        order = torch.randperm(len(labels), generator=_generator(seed, epoch, _ORDER))
-        draws = torch.rand(len(labels), DRAWS, generator=_generator(seed, epoch, _AUGMENT))
-        torch.manual_seed(_seed(seed, epoch, _DROPOUT, self.team.rank))
+        self.model.train()
+        torch.manual_seed(seed(self.task.seed, epoch, Purpose.DROPOUT, self.team.rank))
         score = Score.empty(self.dataset.num_classes, self.team.device)
-        batches, auxiliaries = self._batches(order), []
-        self.shared.train()
-        for number, whole in enumerate(batches):
-            set_progress(self.scheduled, (epoch - 1 + number / len(batches)) / self.task.epochs)
-            own = whole[self.team.rank :: self.team.size]
-            # the last batch may be smaller than the team: who has no sample lends a weightless one
-            mine = own if len(own) else whole[:1]
-            total = self.weights[labels[whole].to(self.team.device)].sum()
-            target = labels[mine].to(self.team.device)
-            pooling = TeamBatchNorm() if self.batched and self.team.size > 1 else nullcontext()
-            with auxiliary.collected() as losses, pooling:
-                logits = self.shared(self._augmented(images, mine, draws[mine]))
-            loss = cross_entropy(logits, target, self.weights, reduction="sum") / total
-            beside = sum(losses.values(), start=torch.zeros((), device=self.team.device))
-            self.optimizer.zero_grad(set_to_none=True)
-            # a team averages its gradients, so each part of the sum counts `size` times
-            ((loss * self.team.size + beside) * bool(len(own))).backward()
-            self.optimizer.step()
-            if len(own):
-                score.add(logits.detach(), target, self.weights)
-            auxiliaries += [beside.detach()] * bool(losses)
+        auxiliaries = []
+        steps = len(self.feed.batches(epoch))
+        for number, batch in enumerate(self.feed.epoch(epoch)):
+            used = epoch - 1 + number / steps
+            set_progress(self.scheduled, used / self.task.epochs)
+            rate = learning_rate(self.recipe, used, self.task.epochs)
+            auxiliaries.append(self.stepper.step(batch, rate, score))
         set_progress(self.scheduled, epoch / self.task.epochs)
         self.team.align(self.model)
-        return self._pooled(score), self._mean(auxiliaries)
-
-    def _batches(self, order: torch.Tensor) -> list[torch.Tensor]:
-        """`order` in batches. A last one of one image joins the one before it where it must have
-        a variance.
-        """
-        batches = list(order.split(self.recipe.batch_size))
-        if self.batched and len(batches) > 1 and len(batches[-1]) == 1:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        return batches
-
-    def rehearse(self) -> None:
-        """Find out together whether a step fits into memory, before any collective needs all.
-
-        A worker that ran out of memory in the middle of a step would leave the others waiting.
-        """
-        failed = torch.zeros(1, device=self.team.device)
-        kept = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        images, labels = _split(self.task.data, "train", self.task.image_size)
-        mine = torch.arange(0, min(self.recipe.batch_size, len(labels)), self.team.size)
-        try:
-            self.model.train()
-            with alone(), auxiliary.collected() as losses:
-                logits = self.model(self._augmented(images, mine, torch.rand(len(mine), DRAWS)))
-            loss = cross_entropy(logits, labels[mine].to(self.team.device))
-            sum(losses.values(), start=loss).backward()
-        except torch.OutOfMemoryError:
-            failed += 1
-        self.optimizer.zero_grad(set_to_none=True)
-        for name, buffer in self.model.named_buffers():
-            buffer.copy_(kept[name])
-        if short := int(self.team.sum(failed)):
-            raise torch.OutOfMemoryError(f"on {short} of {self.team.size} workers")
+        return self._pooled(score), self._mean([loss for loss in auxiliaries if loss is not None])
 
     @torch.inference_mode()
     def score(self, split: str) -> Score:
         """The model's score on `split`, computed by the whole team."""
-        images, labels = _split(self.task.data, split, self.task.image_size)
+        pixels = self._split(split)
+        labels = pixels.labels.to(self.team.device)
         score = Score.empty(self.dataset.num_classes, self.team.device)
         self.model.eval()
-        for mine in torch.arange(self.team.rank, len(labels), self.team.size).split(
-            EVALUATION_BATCH
-        ):
-            logits = self.model(self._normalised(self._pixels(images, mine)))
-            score.add(logits, labels[mine].to(self.team.device), self.weights)
+        mine = torch.arange(self.team.rank, len(labels), self.team.size)
+        batches = list(
+            mine.split(min(EVALUATION_BATCH, 4 * (self.stepper.images or EVALUATION_BATCH)))
+        )
+        for indices, images in zip(batches, pixels.batches(batches), strict=True):
+            logits = self.model(self._normalised(images.float().div_(255)))
+            answers = labels[indices.to(labels.device)]
+            losses = cross_entropy(logits, answers, reduction="none")
+            score.add(logits, answers, losses, self.weights[answers])
         return self._pooled(score)
 
     def _mean(self, losses: list[torch.Tensor]) -> float | None:
@@ -176,18 +162,3 @@ class Learner:
 
     def _pooled(self, score: Score) -> Score:
         return Score(self.team.sum(score.confusion), self.team.sum(score.sums))
-
-    def _pixels(self, images: np.ndarray, indices: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) in [0, 1] on the device."""
-        return torch.from_numpy(images[indices.numpy()]).to(self.team.device).float().div_(255)
-
-    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
-        return (pixels - self.mean) / self.std
-
-    def _augmented(
-        self, images: np.ndarray, indices: torch.Tensor, draws: torch.Tensor
-    ) -> torch.Tensor:
-        pixels = self._pixels(images, indices)
-        return self._normalised(
-            augmented(pixels, draws.to(self.team.device), self.dataset.symmetries)
-        )

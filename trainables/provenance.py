@@ -70,4 +70,6 @@ def about(learner: "Learner") -> dict[str, Any]:
         "seed": learner.task.seed,
         "workers": {"count": learner.team.size, "device": learner.team.device.type},
         "threads": torch.get_num_threads(),
+        "steps": learner.stepper.facts(),
+        "pixels": learner.feed.pixels.why,
     }

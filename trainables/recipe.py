@@ -1,76 +1,96 @@
-"""How a model is trained, as numbers. The defaults are the first seed's recipe.
+"""How a model is trained, as numbers and names; named recipes fill in what a trial leaves open.
 
-Source: the training notebooks behind `galaxy_runs.csv`: Adam without weight decay, StepLR stepped
-once an epoch, cross entropy with class weights; no warm-up, no clipping, no mixed precision. With
-weight decay Adam becomes AdamW (Loshchilov and Hutter 2019, algorithm 2).
+`trainables.recipes` holds the published ones.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 
-CLASS_WEIGHTS = ("uniform", "inverse")
-SCHEDULES = ("step", "cosine")
+from trainables import fields, recipes
+
+_CHOICES = {
+    "optimizer": ("adam", "lamb"),
+    "schedule": ("step", "cosine"),
+    "class_weights": ("uniform", "inverse"),
+    "augmentation": ("symmetries", "three_augment"),
+    "normalisation": ("data", "imagenet", "half"),
+}
+# name: (least, most), both allowed
+_RANGES = {
+    "lr": (math.ulp(0.0), math.inf),
+    "min_lr": (0, math.inf),
+    "warmup_lr": (0, math.inf),
+    "warmup_share": (0, 1),
+    "step_size": (1, math.inf),
+    "gamma": (math.ulp(0.0), 1),
+    "weight_decay": (0, 1),
+    "optimizer_eps": (0, 1),
+    "clip_grad_norm": (0, math.inf),
+    "batch_size": (1, math.inf),
+    "label_smoothing": (0, 1),
+    "cutmix": (0, 1),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """Training hyperparameters of a trial.
+    """Training hyperparameters of a trial, or of one of its stages.
 
     `batch_size` is global, over all workers. With the `step` schedule the learning rate of epoch e
-    (from 0) is `lr * gamma ** (e // step_size)`, with `cosine` half a cosine from `lr` to 0 over
-    the budget. `weight_decay` spares norms, biases and whatever else is a vector or a position.
-    `class_weights`: `uniform`, or `inverse` to the class's share of the training split.
+    (from 0) is `lr * gamma ** (e // step_size)`, with `cosine` it falls from `lr` to `min_lr` over
+    the budget, after it rose from `warmup_lr` during the first `warmup_share` of the budget (see
+    `learning_rate`). `adam` with weight decay is AdamW (Loshchilov and Hutter 2019, algorithm 2),
+    `lamb` that of You et al. 2020; `weight_decay` spares norms, biases and whatever else is a
+    vector or a position. `clip_grad_norm` 0 clips nothing. `cutmix` is the share of images into
+    which a part of another one is put. `mixed_precision` is bf16 where the device has it, else fp16
+    with scaled losses on CUDA. `class_weights`: `uniform`, or `inverse` to the class's share of the
+    training split. `normalisation`: by mean and deviation of the data, of ImageNet, or to -1..1.
     """
 
+    recipe: str = recipes.DEFAULT
+    optimizer: str = "adam"
+    optimizer_eps: float = 1e-8
     lr: float = 3e-4
     schedule: str = "step"
     step_size: int = 5
     gamma: float = 0.9
+    min_lr: float = 0.0
+    warmup_share: float = 0.0
+    warmup_lr: float = 0.0
     weight_decay: float = 0.0
+    clip_grad_norm: float = 0.0
     batch_size: int = 64
     class_weights: str = "uniform"
+    label_smoothing: float = 0.0
+    augmentation: str = "symmetries"
+    cutmix: float = 0.0
+    normalisation: str = "data"
+    mixed_precision: bool = False
+
+    @classmethod
+    def filled(cls, given: Mapping[str, Any], *, first_stage: bool = False) -> "Recipe":
+        """The recipe that `given` names, with its own values in place of the recipe's."""
+        own = fields.pick(cls, given)
+        name = own.get("recipe", recipes.DEFAULT)
+        base = {} if recipes.mistakes(name) else recipes.values(name, first_stage=first_stage)
+        return cls(**{**base, **own})
 
     def mistakes(self) -> list[str]:
-        wrong = []
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            wrong.append(f"lr must be a finite number above 0, given {self.lr}")
-        if not 0 < self.gamma <= 1:
-            wrong.append(f"gamma must lie above 0 and at most at 1, given {self.gamma}")
-        for name in ("step_size", "batch_size"):
-            if getattr(self, name) < 1:
-                wrong.append(f"{name} must be at least 1, given {getattr(self, name)}")
-        if not 0 <= self.weight_decay < 1:
-            wrong.append(f"weight_decay must lie in [0, 1), given {self.weight_decay}")
-        for name, allowed in (("class_weights", CLASS_WEIGHTS), ("schedule", SCHEDULES)):
+        wrong = recipes.mistakes(self.recipe)
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and least <= value <= most):
+                wrong.append(f"{name} must be {_range(least, most)}, given {value}")
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 wrong.append(
                     f"{name} must be one of {', '.join(allowed)}, given {getattr(self, name)!r}"
                 )
         return wrong
-
-    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        trained = [p for p in model.parameters() if p.requires_grad]
-        if not self.weight_decay:
-            return torch.optim.Adam(trained, lr=self.lr)
-        spared = {id(p) for p in trained if sum(size > 1 for size in p.shape) < 2}
-        spared |= {id(p) for name, p in model.named_parameters() if name.endswith("position")}
-        groups = [
-            {"params": [p for p in trained if id(p) not in spared]},
-            {"params": [p for p in trained if id(p) in spared], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay)
-
-    def scheduler(
-        self, optimizer: torch.optim.Optimizer, epochs: int
-    ) -> torch.optim.lr_scheduler.LRScheduler:
-        """The learning rate over a budget of `epochs`, to be stepped once an epoch."""
-        if self.schedule == "step":
-            return torch.optim.lr_scheduler.StepLR(optimizer, self.step_size, self.gamma)
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
 
     def weights(self, class_counts: Sequence[int]) -> torch.Tensor:
         """(classes,) weights of the loss, with mean 1."""
@@ -78,3 +98,38 @@ class Recipe:
             return torch.ones(len(class_counts))
         inverse = 1 / torch.tensor(class_counts, dtype=torch.float64)
         return (inverse / inverse.mean()).float()
+
+
+def _range(least: float, most: float) -> str:
+    low = "above 0" if 0 < least < 1 else f"at least {least}"
+    return f"a finite number {low}" if most == math.inf else f"a number {low} and at most {most}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pretraining:
+    """A first stage of a trial, before the stage that its task describes; 0 epochs: none.
+
+    What is left open is the task's (data, image size) or the recipe's for pre-training (learning
+    rate, batch size).
+    """
+
+    pretrain_epochs: int = 0
+    pretrain_data: str | None = None
+    pretrain_image_size: int | None = None
+    pretrain_lr: float | None = None
+    pretrain_batch_size: int | None = None
+
+    def mistakes(self) -> list[str]:
+        """What no first stage can have; what its recipe refuses is told by that recipe."""
+        wrong = []
+        if self.pretrain_epochs < 0:
+            wrong.append(f"pretrain_epochs must be at least 0, given {self.pretrain_epochs}")
+        if self.pretrain_image_size is not None and self.pretrain_image_size < 1:
+            wrong.append(
+                f"pretrain_image_size must be at least 1, given {self.pretrain_image_size}"
+            )
+        return wrong
+
+
+TRAINING = (Recipe, Pretraining)
+"""The kinds whose fields say how a model is trained, not which model it is."""

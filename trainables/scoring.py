@@ -22,15 +22,24 @@ class Score:
         zeros = torch.zeros(classes, classes, dtype=torch.float64, device=device)
         return cls(zeros, torch.zeros(3, dtype=torch.float64, device=device))
 
-    def add(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> None:
-        """Count a batch: logits (B, C), labels (B,), loss weights (C,)."""
+    def add(
+        self,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        losses: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> None:
+        """Count a batch: logits (B, C), labels, losses and their weights (B,).
+
+        Nothing is read back from the device, which goes on meanwhile.
+        """
         classes = len(self.confusion)
-        loss = torch.nn.functional.cross_entropy(logits, labels, weights, reduction="sum")
         top = logits.topk(min(5, classes), dim=1).indices
-        pairs = labels * classes + logits.argmax(1)
-        self.confusion += torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+        pairs = labels * classes + top[:, 0]
+        ones = torch.ones_like(pairs, dtype=self.confusion.dtype)
+        self.confusion.view(-1).index_add_(0, pairs, ones)
         hits = (top == labels.unsqueeze(1)).any(1).sum()
-        self.sums += torch.stack((loss, weights[labels].sum(), hits)).to(self.sums)
+        self.sums += torch.stack(((losses * weights).sum(), weights.sum(), hits)).to(self.sums)
 
     def metrics(self, split: str) -> dict[str, float]:
         """Loss, top-1, top-5, macro recall and macro F1, named for `split`."""

@@ -5,7 +5,6 @@
 Stopped at any epoch and opened again, a trial goes on as if it had never stopped: see `learner`.
 """
 
-import argparse
 import json
 import math
 import os
@@ -17,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trainables import checkpoint, fields, models, records
+from trainables import checkpoint, records, stages
 from trainables.config import TrialConfig
-from trainables.data import DataError, UnknownDatasetError, locate
 from trainables.learner import Learner
+from trainables.learning_rate import learning_rate
 from trainables.provenance import about
 from trainables.shortage import out_of_memory
-from trainables.team import Team, launched
+from trainables.team import Team
 
 Line = dict[str, Any]
 
@@ -39,12 +38,21 @@ class Trial:
     `directory` holds `config.json`, `provenance.json`, `metrics.jsonl` (a line an epoch, written
     before it is reported), `attempts.jsonl` (a line a start of the trial or of an epoch) and
     `checkpoints/`. Opening an existing directory restores it; epochs of `metrics.jsonl` after
-    `known_epoch` are answered again without training. Raises ValueError if the model cannot be
+    `known_epoch` are answered again without training. `stages` is where the first stages of trials
+    are kept and found again, by default in the directory. Raises ValueError if the model cannot be
     built, or if the directory holds a trial of another configuration.
     """
 
-    def __init__(self, config: TrialConfig, directory: Path, team: Team, known_epoch: int = 0):
+    def __init__(
+        self,
+        config: TrialConfig,
+        directory: Path,
+        team: Team,
+        known_epoch: int = 0,
+        stages: Path | None = None,
+    ):
         self.config, self.directory, self.team = config, directory, team
+        self._stages = stages or directory / "stages"
         self.epochs_done = 0
         self.best: dict[str, Any] = {"epoch": 0, "valid_top1": -1.0, "model": {}}
         self.notes: list[str] = []
@@ -144,16 +152,17 @@ class Trial:
 
     def _advance(self, number: int) -> Line:
         """Train and validate epoch `number`; after the last one, test."""
-        if number == 1 and self.team.size > 1:
-            self.learner.rehearse()
-        lr = self.learner.optimizer.param_groups[0]["lr"]
+        if number == 1 and (trouble := self._begin()):
+            return trouble
+        if self.learner.prepare(number) and self.team.leads:
+            records.replace_json(self.directory / "provenance.json", about(self.learner))
         start = time.perf_counter()
         score, auxiliary_loss = self.learner.train(number)
         trained = score.metrics("train")
         middle = time.perf_counter()
         valid = self.learner.score("valid").metrics("valid")
         end = time.perf_counter()
-        self.learner.schedule.step()
+        lr = learning_rate(self.config.recipe, number - 1, self.config.task.epochs)
         line = {
             "epoch": number,
             "train_loss": trained["train_loss"],
@@ -178,6 +187,24 @@ class Trial:
         if number == task.epochs or waited >= task.patience:
             line |= {"done": True, "state": "complete", **self._finish()}
         return line
+
+    def _begin(self) -> Line | None:
+        """Start from the stage before, if there is one; the line that ends the trial if it failed.
+
+        The commit of epoch 1 has what it brought.
+        """
+
+        def train(config: TrialConfig, folder: Path) -> Line:
+            trial = Trial(config, folder, self.team)
+            while not (line := trial.epoch())["done"]:
+                pass
+            return line
+
+        last, note = stages.begin(self.config, self.learner, self._stages, train)
+        self.notes += note
+        if last["state"] == "complete":
+            return None
+        return ended(1, last["state"], f"in its first stage: {last['reason']}")
 
     def _finish(self) -> Line:
         """Test once with the best weights and keep those."""
@@ -204,45 +231,11 @@ class Trial:
             shutil.rmtree(self._checkpoints, ignore_errors=True)
 
 
-def _complain(error: Exception, code: int) -> int:
-    sys.stderr.write(f"error: {error}\n")
-    return code
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Train one configuration and print a line an epoch.
+    """`python -m trainables.trial`; returns its exit code."""
+    from trainables import trial_command
 
-    Exit codes: 0 done, 1 failed or infeasible, 2 bad request, 4 data, 6 storage.
-    """
-    parser = argparse.ArgumentParser(prog="python -m trainables.trial", description=main.__doc__)
-    parser.add_argument("model", help=", ".join(models.names()))
-    parser.add_argument("--data", default="digits", help="a data set's name or folder")
-    parser.add_argument("--data-home", type=Path, default=Path("sweeps/data"))
-    parser.add_argument("--directory", type=Path, default=Path("trial"))
-    parser.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
-    given = parser.parse_args(arguments)
-    try:
-        with launched() as team:
-            task = {"model": given.model, "data": given.data, "image_size": 56, "epochs": 10}
-            flat = task | fields.assignments(given.settings)
-            TrialConfig.from_flat(flat)  # a bad request is refused before data is made
-            data = locate(given.data, given.data_home) if team.leads else None
-            folder = team.agree(str(data.path.resolve()) if data else "")
-            trial = Trial(TrialConfig.from_flat(flat | {"data": folder}), given.directory, team)
-            line: Line = {"done": False}
-            while not line["done"]:
-                line = trial.epoch()
-                if team.leads:
-                    sys.stdout.write(json.dumps(line) + "\n")
-    except UnknownDatasetError as error:
-        return _complain(error, 2)
-    except DataError as error:
-        return _complain(error, 4)
-    except ValueError as error:
-        return _complain(error, 2)
-    except OSError as error:
-        return _complain(error, 6)
-    return 0 if line["state"] == "complete" else 1
+    return trial_command.main(arguments)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,17 @@ import re
 import pytest
 
 import spaces
-from search.plan import QUICK, Plan, described, fitting_size, name_mistakes, setting_mistakes
-from spaces.space import AtMost, Choice, Divides, Integer, Real, Space
+from search.plan import (
+    QUICK,
+    Plan,
+    described,
+    fitting_size,
+    name_mistakes,
+    searched,
+    setting_mistakes,
+)
+from spaces.rules import AtMost, Divides
+from spaces.space import Choice, Integer, Real, Space
 from trainables import models
 from trainables.config import TrialConfig
 
@@ -193,3 +202,31 @@ def test_the_quick_budget_fits_the_models():
     assert setting_mistakes("linformer", {}, QUICK.image_size) == []
     assert "linformer" in models.names()
     assert QUICK.trials >= 8
+
+
+def test_a_recipe_decides_its_schedule_and_what_it_says_of_the_model():
+    space = searched("vit", {"recipe": "deit3"})
+    assert {"recipe": "deit3", "schedule": "cosine", "layer_scale": 1e-4}.items() <= (
+        space.fixed.items()
+    )
+    assert "schedule" not in space.params
+    assert {"lr", "weight_decay", "drop_path"} <= space.params.keys()  # searched on
+    assert searched("vit", {"recipe": "deit3", "schedule": "step"}).fixed["schedule"] == "step"
+    assert searched("vit", {}) == spaces.load("vit")
+
+
+def test_a_first_stage_needs_a_size_that_holds_its_patches():
+    space = searched("vit", {"pretrain_image_size": 192, "pretrain_epochs": 1})
+    draw = {"depth": 1, "dim": 64, "heads": 1}
+    assert not space.broken({**draw, "grid": 14}, 224)  # patches of 16 px
+    assert space.broken({**draw, "grid": 8}, 224) == [
+        "image_size over grid divides pretrain_image_size "
+        "(grid=8, image_size=224, pretrain_image_size=192)"
+    ]
+    whole = searched("halonet", {"pretrain_image_size": 200})
+    assert whole.broken({}, 224) == ["32 divides pretrain_image_size (pretrain_image_size=200)"]
+
+
+def test_settings_of_a_recipe_that_is_none_are_told():
+    (mistake,) = setting_mistakes("vit", {"recipe": "deit"}, 56)
+    assert mistake.startswith("recipe must be one of deit3, ")

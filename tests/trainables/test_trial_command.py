@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainables.tiny_trial import log
 from trainables.learner import Learner
-from trainables.trial import main
+from trainables.trial_command import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ["image_size=16", "epochs=2", "grid=4", "depth=1", "dim=16", "heads=2", "batch_size=16"]

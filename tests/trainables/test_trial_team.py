@@ -13,7 +13,7 @@ import torch.distributed as dist
 from tests.trainables.tiny_trial import FLAT, assert_same, finish, log, opened, told
 from trainables.config import TrialConfig
 from trainables.team import Team
-from trainables.trial import Trial
+from trainables.trial import Line, Trial
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 # of 43 training images: the last batch holds 1, fewer than there are workers, or 3
@@ -33,6 +33,23 @@ def batched(data: Path) -> dict[str, Any]:
     return flat | {"model": BATCHED, "depth": 26, "width": 8, "image_size": 32, "lr": 1e-6}
 
 
+def cut_and_mixed(data: Path, **changes: Any) -> dict[str, Any]:
+    """The supplement's recipe, in which images of other workers are cut into one's own."""
+    recipe = {"recipe": "deit3", "mixed_precision": False, "drop_path": 0.0, "dropout": 0.0}
+    return settings(data, batch_size=8, lr=1e-3, **recipe, **changes)
+
+
+def narrow(trial: Trial, images: int) -> Trial:
+    """`trial` on a device whose memory holds no more than so many images."""
+
+    def check(_: Any, given: tuple[torch.Tensor]) -> None:
+        if len(given[0]) > images and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    trial.learner.model.register_forward_pre_hook(check)
+    return trial
+
+
 def together(rank: int, folder: Path, data: Path) -> None:
     """The life of one of two workers; what they leave in `folder` is looked at by the tests."""
     torch.set_num_threads(1)
@@ -46,6 +63,8 @@ def together(rank: int, folder: Path, data: Path) -> None:
     for batch in BATCHES:
         finish(joined(f"batch-{batch}", batch_size=batch, dropout=0.0))
     finish(Trial(TrialConfig.from_flat(batched(data)), folder / BATCHED, team))
+    finish(Trial(TrialConfig.from_flat(cut_and_mixed(data)), folder / "mixed", team))
+    finish(narrow(joined("narrow", batch_size=8, dropout=0.0), 4 - 2 * rank))
     finish(joined("whole"))
     for model in STATEFUL:
         trial = joined(model, model=model)
@@ -87,12 +106,28 @@ def test_two_workers_do_as_one(team_of_two, tiny_data, tmp_path, batch):
         assert first[name] == pytest.approx(alone[name], abs=1e-4), name
 
 
+def assert_equal(mine: list[Line], theirs: list[Line], within: float) -> None:
+    for one, other in zip(told(mine), told(theirs), strict=True):
+        for name in ("train_loss", "train_top1", "valid_loss", "valid_top1"):
+            assert other[name] == pytest.approx(one[name], abs=within), name
+
+
+def test_images_of_other_workers_are_cut_in(team_of_two, tiny_data, tmp_path):
+    alone = opened(cut_and_mixed(tiny_data), tmp_path / "alone")
+    assert_equal(finish(alone), log(team_of_two / "mixed"), 1e-4)
+
+
+def test_a_batch_that_does_not_fit_is_taken_in_parts(team_of_two, tiny_data, tmp_path):
+    alone = opened(settings(tiny_data, batch_size=8, dropout=0.0), tmp_path / "alone")
+    assert_equal(finish(alone), log(team_of_two / "narrow"), 1e-4)
+    facts = json.loads((team_of_two / "narrow" / "provenance.json").read_text())
+    assert facts["steps"]["images_at_a_time"] == 2
+
+
 def test_batch_norm_is_that_of_the_whole_batch(team_of_two, tiny_data, tmp_path):
     trial = opened(batched(tiny_data), tmp_path / "alone")
     alone, first = finish(trial), log(team_of_two / BATCHED)
-    for mine, theirs in zip(told(alone), told(first), strict=True):
-        for name in ("train_loss", "train_top1", "valid_loss", "valid_top1"):
-            assert theirs[name] == pytest.approx(mine[name], abs=1e-5), name
+    assert_equal(alone, first, 1e-5)
 
 
 @pytest.mark.parametrize("model", STATEFUL)

@@ -9,7 +9,7 @@ import torch
 
 from spaces.space import Value, nearest
 from trainables import fields, models
-from trainables.recipe import Recipe
+from trainables.recipe import TRAINING
 
 ALL = "all"
 IMAGE_SIZE = 224
@@ -39,8 +39,8 @@ class SubjectError(ValueError):
 
 
 def architecture(params: Mapping[str, Value]) -> dict[str, Value]:
-    """Those parameters that make the model; the recipe's and drop path do not change its cost."""
-    costless = {*fields.names(Recipe), "drop_path"}
+    """Those parameters that make the model: training's and drop path do not change its cost."""
+    costless = {"drop_path", *(name for kind in TRAINING for name in fields.names(kind))}
     return {name: value for name, value in sorted(params.items()) if name not in costless}
 
 

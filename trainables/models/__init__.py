@@ -2,8 +2,8 @@
 
 `attention/` holds token mixers, `feedforward/` feed-forward networks, `reduction/` trunks that
 lead fewer and fewer tokens through the blocks, `whole/` models that are no plain shell. `build`
-takes a flat configuration as a space draws it: the model's keys are used, the recipe's are left to
-the trial, any other key is refused.
+takes a flat configuration as a space draws it: the model's keys are used, those of the training are
+left to the trial, any other key is refused.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from spaces.space import nearest
 from trainables import fields
 from trainables.models import attention, feedforward, reduction, vit, whole
 from trainables.models.attention import softmax
-from trainables.recipe import Recipe
+from trainables.recipe import TRAINING
 
 _FOLDERS = (attention, feedforward, reduction, whole)
 # which part of the shell a folder's files are, and what they call it
@@ -77,7 +77,8 @@ def keys(name: str) -> list[str]:
 
 def _configs(name: str, params: Mapping[str, Any], image_size: int) -> list[Any]:
     """The model's dataclasses filled with `params` over the defaults of its file."""
-    given = {key: value for key, value in params.items() if key not in fields.names(Recipe)}
+    of_training = {key for kind in TRAINING for key in fields.names(kind)}
+    given = {key: value for key, value in params.items() if key not in of_training}
     filled = {**getattr(_module(name), "SHELL", {}), **given}
     wrong = fields.mistakes(kinds(name), given, f"model {name!r}")
     if not wrong:

@@ -1,0 +1,112 @@
+"""A training step as trials do it beside a plain eager loop, in one run, in turns.
+
+    python tests/benchmarks/training_step.py
+    python tests/benchmarks/training_step.py --device cuda --image-size 224
+
+The model is the first seed's Linformer of 2,785,416 parameters (patch 28, batch 64). The plain loop
+has the same model, data and augmentation, Adam as PyTorch makes it by default, and reads images
+from the same decoded cache; what differs is what this project adds.
+"""
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from trainables import models
+from trainables.augment import symmetries
+from trainables.config import TrialConfig
+from trainables.data import decoded, locate
+from trainables.learner import Learner
+from trainables.scoring import Score
+from trainables.team import Team
+
+BATCH = 64
+RUN = "arXiv"
+
+
+def plain(dataset, params, size: int, device: torch.device) -> Iterator[None]:
+    """Steps of the loop that anybody would write first."""
+    torch.manual_seed(0)
+    model = models.build("linformer", params, image_size=size, num_classes=dataset.num_classes)
+    model = model.to(device).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
+    images, labels = decoded(dataset, "train", size)
+    mean = torch.tensor(dataset.mean, device=device).view(1, -1, 1, 1)
+    std = torch.tensor(dataset.std, device=device).view(1, -1, 1, 1)
+    while True:
+        for chosen in torch.randperm(len(labels)).split(BATCH):
+            pixels = torch.from_numpy(images[chosen.numpy()]).to(device).float() / 255
+            draws = torch.rand(len(chosen), symmetries.DRAWS).to(device)
+            batch = (symmetries.augmented(pixels, draws, dataset.symmetries) - mean) / std
+            target = torch.from_numpy(labels[chosen.numpy()]).to(device)
+            optimizer.zero_grad()
+            loss = cross_entropy(model(batch), target)
+            loss.backward()
+            optimizer.step()
+            loss.item()  # the running loss that such loops print
+            yield
+
+
+def ours(dataset, params, size: int, team: Team, epochs: int, **recipe) -> Iterator[None]:
+    """Steps of a trial, in the way that was found quickest."""
+    task = {"model": "linformer", "data": str(dataset.path), "image_size": size, "epochs": epochs}
+    learner = Learner(TrialConfig.from_flat({**task, **params, **recipe}), team)
+    learner.prepare(1)
+    print(f"  {recipe or 'galaxy'}: {learner.stepper.facts()}")
+    score = Score.empty(dataset.num_classes, team.device)
+    learner.model.train()
+    for epoch in itertools.count(1):
+        for batch in learner.feed.epoch(epoch):
+            learner.stepper.step(batch, 3e-4, score)
+            yield
+
+
+def seconds(steps: Iterator[None], number: int, device: torch.device) -> float:
+    start = time.perf_counter()
+    for _ in range(number):
+        next(steps)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) / number
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--data-home", type=Path, default=Path("sweeps/data"))
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=200, help="budget that tuning is worth for")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    dataset = locate("galaxies", given.data_home)
+    params = dict(models.published("linformer")[RUN])
+    team = Team(0, 1, device)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}")
+    ways = {
+        "plain": plain(dataset, params, given.image_size, device),
+        "galaxy": ours(dataset, params, given.image_size, team, given.epochs),
+        "galaxy, mixed precision": ours(
+            dataset, params, given.image_size, team, given.epochs, mixed_precision=True
+        ),
+    }
+    for steps in ways.values():
+        seconds(steps, 3, device)
+    times = {name: [] for name in ways}
+    for _ in range(given.rounds):
+        for name, steps in ways.items():
+            times[name].append(seconds(steps, given.steps, device))
+    for name, found in times.items():
+        ratio = median(p / o for p, o in zip(times["plain"], found, strict=True))
+        print(f"{name}: {1e3 * median(found):.1f} ms a step, {ratio:.2f} times as quick as plain")
+
+
+if __name__ == "__main__":
+    main()

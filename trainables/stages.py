@@ -1,0 +1,131 @@
+"""A stage before the one of a trial's task: pre-training, from whose best weights it starts.
+
+A first stage is a trial of its own in a folder named for everything that it is made of, so trials
+that differ only in their second stage share it: who comes first trains it, the others wait.
+"""
+
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from trainables import checkpoint, models
+from trainables.config import TrialConfig
+from trainables.data import open_dataset
+from trainables.learner import Learner
+from trainables.models.resize import resize
+from trainables.recipe import Pretraining, Recipe
+from trainables.team import Team
+
+_POLL_SECONDS = 1.0
+
+
+def first_stage(config: TrialConfig) -> TrialConfig | None:
+    """The trial that comes before that of `config`, if there is one."""
+    asked, task = config.pretraining, config.task
+    if not asked.pretrain_epochs:
+        return None
+    own = {"lr": asked.pretrain_lr, "batch_size": asked.pretrain_batch_size}
+    given = {name: value for name, value in own.items() if value is not None}
+    recipe = Recipe.filled({"recipe": config.recipe.recipe, **given}, first_stage=True)
+    before = replace(
+        task,
+        data=asked.pretrain_data or task.data,
+        image_size=asked.pretrain_image_size or task.image_size,
+        epochs=asked.pretrain_epochs,
+        patience=asked.pretrain_epochs,
+    )
+    params = dict(config.params)
+    if "grid" in params:  # patches stay as they are in pixels
+        params["patch"] = task.image_size // params.pop("grid")
+    return TrialConfig(task=before, recipe=recipe, params=params, pretraining=Pretraining())
+
+
+def key(stage: TrialConfig, fingerprint: str) -> str:
+    """Names what a stage makes: its configuration, and the data by their `fingerprint`."""
+    said = {**stage.flat(), "data": fingerprint}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def held(path: Path, team: Team) -> Iterator[None]:
+    """The team alone goes on in this block; who waits for it outside does so in short turns.
+
+    Nobody waits inside a collective meanwhile, which would run into its time limit.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        while not team.agree(team.leads and _locked(handle)):
+            time.sleep(_POLL_SECONDS)
+        yield
+
+
+def _locked(handle: TextIO) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def begin(
+    config: TrialConfig,
+    learner: Learner,
+    folder: Path,
+    train: Callable[[TrialConfig, Path], dict[str, Any]],
+) -> tuple[dict[str, Any], list[str]]:
+    """Let `learner` start from the stage before, trained in a folder in `folder` unless it was.
+
+    `train` trains a stage there to its end and returns the last line of its metrics, which is
+    returned with notes of what was done.
+    """
+    stage = first_stage(config)
+    if stage is None:
+        return {"state": "complete"}, []
+    data, own = open_dataset(Path(stage.task.data)), learner.dataset
+    place = folder / key(stage, data.fingerprint)
+    with held(place.with_suffix(".lock"), learner.team):
+        last = train(stage, place)
+    if last["state"] != "complete":
+        return last, []
+    weights = _resized(stage, place, data.num_classes, config.task.image_size)
+    if data.fingerprint != own.fingerprint:
+        weights = {name: v for name, v in weights.items() if name not in _of_classes(config)}
+    learner.begin(weights)
+    top1 = last["best_valid_top1"]
+    return last, [f"started from stage {place.name}, validation accuracy {top1:.4f}"]
+
+
+def _resized(
+    stage: TrialConfig, place: Path, classes: int, image_size: int
+) -> dict[str, torch.Tensor]:
+    """The best weights of a stage for images of another size."""
+    model = models.build(
+        stage.task.model, stage.params, image_size=stage.task.image_size, num_classes=classes
+    )
+    model.load_state_dict(checkpoint.load(place / "best" / "weights")["model"])
+    return (
+        model if stage.task.image_size == image_size else resize(model, image_size)
+    ).state_dict()
+
+
+def _of_classes(config: TrialConfig) -> set[str]:
+    """The names of those weights whose shape the number of classes decides."""
+    shapes = []
+    for classes in (2, 3):
+        with torch.device("meta"):
+            model = models.build(
+                config.task.model,
+                config.params,
+                image_size=config.task.image_size,
+                num_classes=classes,
+            )
+        shapes.append({name: value.shape for name, value in model.state_dict().items()})
+    return {name for name, shape in shapes[0].items() if shapes[1][name] != shape}
