@@ -1,70 +1,87 @@
 """How many augmented images does a core make for training, beside a plain DataLoader?
 
-    python tests/benchmarks/input_speed.py [--augmentation symmetries] [--images 2000] [--rounds 3]
+    python tests/benchmarks/input_speed.py [--recipe galaxy] [--stored 424] [--image-size 224]
 
-Ours gathers batches from the decoded cache and augments them on the CPU, `--part` images at a time.
-The other is an ImageFolder of the same JPEGs (rendered galaxies, 224 px), decoded by Pillow and
-augmented one by one by torchvision, with the number of workers that serves it best. Both may use
-all cores of this process and end with normalised float batches. Where a GPU trains it augments too,
-and a core has but to gather the batches: that is measured by itself. Rounds alternate. Prints the
-median (least to most) images a second a core by the clock, and by CPU time of all processes, which
-other load on the machine disturbs less, and the ratios to the best DataLoader.
+Ours is a trial's feed: batches from the decoded cache, augmented on the CPU. The other is an
+ImageFolder of the same JPEGs (rendered galaxies, as large as those of Galaxy Zoo 2), decoded and
+resized by Pillow and augmented one by one by torchvision, with the number of workers that serves it
+best. Both may use all cores of this process and end with normalised float batches. Where a GPU
+trains it augments too, and a core has but to gather the batches: that is measured by itself. Rounds
+alternate. Prints the median (least to most) images a second a core by the clock, and by CPU time of
+all processes, which other load on the machine disturbs less, and the ratios to the best DataLoader.
 """
 
 import argparse
-import importlib
+import io
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import psutil
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from trainables import augment
 from trainables.data import SPLITS, Dataset, Symmetries, describe
-from trainables.data.builtin.galaxies import CLASSES, IMAGE_SIZE, example
+from trainables.data.builtin.galaxies import CLASSES, example
 from trainables.data.describe import About
 from trainables.data.parquet import write_split
 from trainables.data.pixels import Pixels, open_pixels
+from trainables.feed import Feed
+from trainables.recipe import Recipe
+from trainables.team import Team
 
 BATCH = 64
 CORES = len(os.sched_getaffinity(0))
 SYMMETRIES = Symmetries(rotation_degrees=90, horizontal_flip=True, vertical_flip=True)
-PLAIN = {
-    "symmetries": (
-        v2.RandomRotation(90),
-        v2.RandomHorizontalFlip(),
-        v2.RandomVerticalFlip(),
-        v2.RandomResizedCrop(IMAGE_SIZE, scale=(0.8, 1), ratio=(1 / 1.01, 1.01)),
-    ),
-    "three_augment": (
-        v2.RandomCrop(IMAGE_SIZE, padding=4, padding_mode="reflect"),
-        v2.RandomHorizontalFlip(),
-        v2.RandomChoice(
-            [v2.Grayscale(3), v2.RandomSolarize(128, 1), v2.GaussianBlur(9, (0.2, 2.0))]
-        ),
-        v2.ColorJitter(0.3, 0.3, 0.3),
-    ),
-}
 Epoch = Callable[[], Iterator[torch.Tensor]]
 Rates = tuple[float, float]  # images a second a core: by the clock, by CPU time
 
 
-def made(folder: Path, images: int) -> tuple[Dataset, Path]:
+def plain_steps(recipe: str, size: int) -> list[v2.Transform]:
+    """What the recipe does to an image, as torchvision has it."""
+    if recipe == "galaxy":
+        return [
+            v2.RandomRotation(90),
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.RandomResizedCrop(size, scale=(0.8, 1), ratio=(1 / 1.01, 1.01)),
+        ]
+    kinds = [v2.Grayscale(3), v2.RandomSolarize(128, 1), v2.GaussianBlur(9, (0.2, 2.0))]
+    return [
+        v2.RandomCrop(size, padding=4, padding_mode="reflect"),
+        v2.RandomHorizontalFlip(),
+        v2.RandomChoice(kinds),
+        v2.ColorJitter(0.3, 0.3, 0.3),
+    ]
+
+
+def enlarged(jpeg: bytes, size: int) -> bytes:
+    """The image `size` pixels a side, compressed as Galaxy Zoo's are: to about 15 kB."""
+    image = Image.open(io.BytesIO(jpeg))
+    buffer = io.BytesIO()
+    image.resize((size, size), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=91)
+    return buffer.getvalue()
+
+
+def made(folder: Path, images: int, stored: int) -> tuple[Dataset, Path]:
     """The same training images as a data set of ours and as a folder of JPEGs a class."""
     shards, files = folder / "shards", folder / "files"
     shards.mkdir()
     for split in SPLITS:
         count = images if split == "train" else len(CLASSES)
         labels = [index % len(CLASSES) for index in range(count)]
-        rows = [(example(split, i, label), f"{i}.jpg", label) for i, label in enumerate(labels)]
+        rows = [
+            (enlarged(example(split, i, label), stored), f"{i}.jpg", label)
+            for i, label in enumerate(labels)
+        ]
         write_split(shards, split, rows, CLASSES)
         for index, (jpeg, _, label) in enumerate(rows if split == "train" else ()):
             path = files / str(label) / f"{index:06d}.jpg"
@@ -77,23 +94,17 @@ def gathered(pixels: Pixels) -> Iterator[torch.Tensor]:
     yield from pixels.batches(pixels.order(torch.Generator().manual_seed(0)).split(BATCH))
 
 
-def ours(pixels: Pixels, dataset: Dataset, augmentation: str, part: int) -> Iterator[torch.Tensor]:
-    chosen = importlib.import_module(f"{augment.__name__}.{augmentation}")
-    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (dataset.mean, dataset.std))
-    for batch in gathered(pixels):
-        draws = torch.rand(len(batch), chosen.DRAWS)
-        done = torch.empty(batch.shape)
-        for start in range(0, len(batch), part):
-            own = slice(start, start + part)
-            images = batch[own].float().div_(255)
-            images = chosen.augmented(images, draws[own], dataset.symmetries)
-            done[own] = images.sub_(mean).div_(std)
-        yield done
+def ours(pixels: Pixels, dataset: Dataset, recipe: str) -> Feed:
+    classes = torch.ones(dataset.num_classes)
+    chosen = replace(Recipe.filled({"recipe": recipe}), batch_size=BATCH, cutmix=0.0)
+    team = Team(0, 1, torch.device("cpu"))
+    return Feed(pixels, chosen, dataset, team, seed=0, class_weights=classes)
 
 
-def plain(files: Path, dataset: Dataset, augmentation: str, workers: int) -> DataLoader:
+def plain(files: Path, dataset: Dataset, recipe: str, size: int, workers: int) -> DataLoader:
     steps = (
-        *PLAIN[augmentation],
+        v2.Resize(size, v2.InterpolationMode.BICUBIC),
+        *plain_steps(recipe, size),
         v2.PILToTensor(),
         v2.ToDtype(torch.float32, scale=True),
         v2.Normalize(list(dataset.mean), list(dataset.std)),
@@ -131,11 +142,12 @@ def line(name: str, measured: list[Rates]) -> str:
 
 
 def compare(folder: Path, given: argparse.Namespace) -> None:
-    dataset, files = made(folder, given.images)
-    device, cache = torch.device("cpu"), folder / "cache"
-    pixels = open_pixels(dataset, "train", IMAGE_SIZE, device, cache_dir=cache)
+    dataset, files = made(folder, given.images, given.stored)
+    device, cache, size = torch.device("cpu"), folder / "cache", given.image_size
+    pixels = open_pixels(dataset, "train", size, device, cache_dir=cache)
+    feed = ours(pixels, dataset, given.recipe)
     own: dict[str, Epoch] = {
-        "ours": lambda: ours(pixels, dataset, given.augmentation, given.part),
+        "ours": lambda: (batch.images for batch in feed.epoch(1)),
         # twenty epochs: CPU time is counted in hundredths of a second
         "ours, without augmentation": lambda: chain.from_iterable(
             gathered(pixels) for _ in range(20)
@@ -143,7 +155,7 @@ def compare(folder: Path, given: argparse.Namespace) -> None:
     }
     others: dict[str, Epoch] = {}
     for workers in sorted({0, 1, 2, CORES}):
-        loader = plain(files, dataset, given.augmentation, workers)
+        loader = plain(files, dataset, given.recipe, size, workers)
         others[f"DataLoader, {workers} workers"] = lambda kept=loader: (first for first, _ in kept)
     for epoch in (own | others).values():  # files into memory, workers started
         for _ in zip(range(2 * CORES + 1), epoch(), strict=False):
@@ -164,15 +176,16 @@ def compare(folder: Path, given: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--augmentation", choices=PLAIN, default="symmetries")
+    parser.add_argument("--recipe", choices=("galaxy", "deit3"), default="galaxy")
+    parser.add_argument("--stored", type=int, default=424, help="pixels a side of the JPEGs")
+    parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--part", type=int, default=BATCH)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     print(
         f"torch {torch.__version__}, {CORES} cores, load {os.getloadavg()[0]:.1f}, "
-        f"{given.augmentation} in parts of {given.part}, {given.images} images of {IMAGE_SIZE} px, "
-        f"batches of {BATCH}, {given.rounds} rounds",
+        f"recipe {given.recipe}, {given.images} images stored at {given.stored} px, trained at "
+        f"{given.image_size} px, batches of {BATCH}, {given.rounds} rounds",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,7 @@
-"""Data sets from the command line: make a built-in one, describe a folder, show either.
+"""Data sets from the command line: import images, make a built-in set, describe a folder, show one.
 
+    python -m trainables.data import path/to/images --to birds
+    python -m trainables.data published
     python -m trainables.data make galaxies
     python -m trainables.data describe path/to/shards
     python -m trainables.data show digits
@@ -14,11 +16,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from trainables.data import contact_sheet
+from trainables.data import contact_sheet, import_request, published_sets
 from trainables.data.catalogue import UnknownDatasetError, locate, names, unknown
 from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
 from trainables.data.describe import describe
 from trainables.data.folder import open_dataset
+from trainables.data.forms import UnknownFormError
+from trainables.data.import_job import ImportRequestError
 
 BAD_REQUEST, BAD_DATA, STORAGE, INTERRUPTED = 2, 4, 6, 130
 
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except UnknownDatasetError as error:
+    except (UnknownDatasetError, UnknownFormError, ImportRequestError) as error:
         return _failed(error, BAD_REQUEST)
     except DataError as error:
         return _failed(error, BAD_DATA)
@@ -54,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(os.environ.get("SEARCH_HOME") or "sweeps"),
         help="data sets are kept in its folder data (default: $SEARCH_HOME, else sweeps)",
     )
+    command = commands.add_parser("import", parents=[home], help="make a data set of your images")
+    import_request.add_arguments(command)
+    command.set_defaults(run=_import)
+    command = commands.add_parser("published", help="published data sets, and how to import them")
+    command.set_defaults(run=_published)
     command = commands.add_parser("make", parents=[home], help="make a built-in data set")
     command.add_argument("name", metavar="NAME", help=built_in)
     command.set_defaults(run=_make)
@@ -61,15 +70,32 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("path", metavar="PATH", type=Path, help="folder of Parquet shards")
     command.set_defaults(run=_describe)
     command = commands.add_parser("show", parents=[home], help="print a data set, draw its images")
-    command.add_argument("name", metavar="NAME|PATH", help=f"{built_in}, or a folder")
+    command.add_argument("name", metavar="NAME|PATH", help=f"{built_in}; imported, or a folder")
     command.add_argument("--out", type=Path, help="PNG to write (default: beside the shards)")
     command.set_defaults(run=_show)
     return parser
 
 
+def _import(options: argparse.Namespace) -> None:
+    try:
+        with _bar(f"importing {options.to}") as progress:
+            dataset = import_request.run(options, progress, _tell)
+    except KeyboardInterrupt:
+        _tell("interrupted; give the same command again to go on from here")
+        raise
+    _say(f"{dataset.path}: {_summary(dataset)}")
+    _say(f"{dataset.symmetries}; they, source and licence may be corrected in its dataset.json.")
+
+
+def _published(_: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    Console().print(published_sets.shown())
+
+
 def _make(options: argparse.Namespace) -> None:
     if options.name not in names():
-        raise unknown(options.name)
+        raise unknown(options.name, names())
     with _bar(f"making {options.name}") as progress:
         dataset = locate(options.name, options.home / "data", progress)
     _say(f"{dataset.path}: {_summary(dataset)}")
@@ -85,15 +111,16 @@ def _describe(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     with _bar(f"opening {options.name}") as progress:
         dataset = locate(options.name, options.home / "data", progress)
-    table = Table("class", title=f"{dataset.name}: {_summary(dataset)}")
+    table = Table("class", title=escape(f"{dataset.name}: {_summary(dataset)}"))
     for split in SPLITS:
         table.add_column(split, justify="right")
     for index, name in enumerate(dataset.classes):
-        table.add_row(name, *(f"{dataset.counts[split][index]:,}" for split in SPLITS))
+        table.add_row(escape(name), *(f"{dataset.counts[split][index]:,}" for split in SPLITS))
     table.add_section()
     table.add_row("all", *(f"{dataset.rows(split):,}" for split in SPLITS))
     Console().print(table)
@@ -101,6 +128,8 @@ def _show(options: argparse.Namespace) -> None:
     contact_sheet.draw(dataset, sheet)
     _say(f"mean {dataset.mean}, std {dataset.std}\n{dataset.symmetries}")
     _say(f"source: {dataset.source}; licence: {dataset.licence}\ncontact sheet: {sheet}")
+    if dataset.num_classes > contact_sheet.MAX_CLASSES:
+        _say(f"it draws {contact_sheet.MAX_CLASSES} of the {dataset.num_classes} classes")
 
 
 def _summary(dataset: Dataset) -> str:
@@ -125,6 +154,10 @@ def _bar(text: str) -> Iterator[Progress]:
 
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def _failed(error: Exception, code: int) -> int:

@@ -1,13 +1,14 @@
-"""Finds a data set by name or path; those that come with the package are made on first use."""
+"""Finds a data set by name or path: built in and made on first use, imported, or any folder."""
 
 import difflib
 import importlib
 import pkgutil
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainables.data import builtin
-from trainables.data.dataset import DataError, Dataset, Progress
+from trainables.data.dataset import SIDE_FILE, DataError, Dataset, Progress
 from trainables.data.folder import open_dataset
 from trainables.data.lock import exclusive
 
@@ -21,14 +22,22 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(builtin.__path__))
 
 
+def imported(data_home: Path) -> list[str]:
+    """Data sets that were imported into `data_home`: its complete folders."""
+    if not data_home.is_dir():
+        return []
+    found = (path.parent.name for path in data_home.glob(f"*/{SIDE_FILE}"))
+    return sorted(name for name in found if name not in names() and not name.startswith("."))
+
+
 def locate(name_or_path: str, data_home: Path, progress: Progress | None = None) -> Dataset:
-    """The data set of that name, made under `data_home` on first use, or in that folder.
+    """The data set of that name in `data_home`, made there if it is built in, or in that folder.
 
     Raises DataError with all mistakes of the data, UnknownDatasetError for an unknown name, and
     OSError where `data_home` cannot be written.
     """
     if name_or_path not in names():
-        return open_dataset(_folder(name_or_path))
+        return open_dataset(_folder(name_or_path, data_home))
     folder = data_home / name_or_path
     if not folder.exists():
         with exclusive(data_home / f".{name_or_path}.lock"):
@@ -40,25 +49,29 @@ def locate(name_or_path: str, data_home: Path, progress: Progress | None = None)
 def check(name_or_path: str, data_home: Path) -> Dataset | None:
     """As `locate`, but makes nothing: None for a built-in data set that has not been made yet."""
     if name_or_path not in names():
-        return open_dataset(_folder(name_or_path))
+        return open_dataset(_folder(name_or_path, data_home))
     folder = data_home / name_or_path
     return _reopened(folder) if folder.exists() else None
 
 
-def _folder(name_or_path: str) -> Path:
+def _folder(name_or_path: str, data_home: Path) -> Path:
     path = Path(name_or_path).expanduser()
-    if "/" in name_or_path or path.exists():
+    if "/" in name_or_path:
         return path
-    raise unknown(name_or_path)
+    if name_or_path in imported(data_home):
+        return data_home / name_or_path
+    if path.exists():
+        return path
+    raise unknown(name_or_path, [*names(), *imported(data_home)])
 
 
-def unknown(name: str) -> UnknownDatasetError:
+def unknown(name: str, known: Sequence[str]) -> UnknownDatasetError:
     """The error for a name that is none, with the nearest one and all there are."""
-    near = difflib.get_close_matches(name.lower(), names(), 1)
+    near = difflib.get_close_matches(name.lower(), known, 1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return UnknownDatasetError(
         [
-            f"unknown data set {name!r}{hint}; there are: {', '.join(names())}; "
+            f"unknown data set {name!r}{hint}; there are: {', '.join(known)}; "
             "a folder of Parquet shards is given as a path, such as ./images"
         ]
     )

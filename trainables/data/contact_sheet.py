@@ -1,7 +1,12 @@
 """A contact sheet: a row of images for each class of a data set, as one PNG."""
 
 import itertools
+import textwrap
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trainables.data.dataset import DataError, Dataset
 from trainables.data.decode import DecodeError, decode
@@ -9,27 +14,37 @@ from trainables.data.parquet import batches
 
 TILE_PX = 96
 LABEL_PX = 150
+CHARACTERS = 22
+MAX_CLASSES = 40
 
 
 def draw(dataset: Dataset, path: Path, columns: int = 10) -> None:
-    """Writes the first `columns` training images of each class, beside the class's name."""
+    """Writes the first `columns` training images of each class, beside the class's name.
+
+    Of more than `MAX_CLASSES` classes only so many, evenly spaced, are drawn.
+    """
     from PIL import Image, ImageDraw
 
-    height = TILE_PX * dataset.num_classes
-    sheet = Image.new("RGB", (LABEL_PX + TILE_PX * columns, height), "black")
+    drawn = np.linspace(0, dataset.num_classes - 1, min(dataset.num_classes, MAX_CLASSES))
+    rows = {label: row for row, label in enumerate(drawn.round().astype(int).tolist())}
+    sheet = Image.new("RGB", (LABEL_PX + TILE_PX * columns, TILE_PX * len(rows)), "black")
     pen = ImageDraw.Draw(sheet)
-    for label, name in enumerate(dataset.classes):
-        pen.text((8, label * TILE_PX + TILE_PX // 2 - 6), name, fill="white")
-    for label, column, tile in _tiles(dataset, columns):
-        corner = LABEL_PX + column * TILE_PX, label * TILE_PX
+    for label, row in rows.items():
+        name = "\n".join(textwrap.wrap(dataset.classes[label], CHARACTERS, max_lines=5))
+        pen.text((8, row * TILE_PX + TILE_PX // 2), name, fill="white", anchor="lm")
+    for label, column, tile in _tiles(dataset, columns, rows):
+        corner = LABEL_PX + column * TILE_PX, rows[label] * TILE_PX
         sheet.paste(Image.fromarray(tile.transpose(1, 2, 0)), corner)
     part = path.with_name(f".{path.name}.part")
     sheet.save(part, "PNG")
     part.rename(path)
 
 
-def _tiles(dataset: Dataset, columns: int):
-    wanted = [min(columns, count) for count in dataset.class_counts("train")]
+def _tiles(
+    dataset: Dataset, columns: int, drawn: Collection[int]
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    counts = enumerate(dataset.class_counts("train"))
+    wanted = [min(columns, count) if label in drawn else 0 for label, count in counts]
     placed = [0] * dataset.num_classes
     problems: list[str] = []
     for batch in itertools.chain.from_iterable(
