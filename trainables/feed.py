@@ -22,7 +22,7 @@ from trainables.team import Team
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-_FEW_BYTES = 2 * 2**20  # of images that a processor augments at a time
+_FEW_BYTES = 4 * 2**20  # of images that a processor augments at a time
 
 
 class Normalisation:
@@ -118,18 +118,20 @@ class Feed:
         self._normalised = Normalisation(recipe, dataset, team.device)
         self._augmentation = _augmentation(recipe.augmentation)
 
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        images, size = len(self._labels), self.recipe.batch_size
+        steps = -(-images // size)
+        last = images - (steps - 1) * size
+        return steps - 1 if self._joined and steps > 1 and last == 1 else steps
+
     def batches(self, epoch: int) -> list[torch.Tensor]:
         """Indices of the samples of each batch of an epoch, over all workers."""
         order = self.pixels.order(generator(self._seed, epoch, Purpose.ORDER))
-        batches = list(order.split(self.recipe.batch_size))
-        if self._joined and len(batches) > 1 and len(batches[-1]) == 1:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        return batches
-
-    def largest(self) -> int:
-        """Images of the largest part of a batch that a worker has to take."""
-        whole = min(self.recipe.batch_size + self._joined, len(self._labels))
-        return -(-whole // self.team.size)
+        size = self.recipe.batch_size
+        cut = (self.steps - 1) * size
+        return [*order[:cut].split(size), order[cut:]] if cut else [order]
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """This worker's parts of the batches of an epoch."""
@@ -147,7 +149,7 @@ class Feed:
         Then, in a team, those that are cut into them. The last batch may be smaller than the team:
         who has no sample lends one.
         """
-        own = torch.arange(self.team.rank, size, self.team.size)
+        own = torch.arange(size)[self.team.rank :: self.team.size]
         own = own if len(own) else torch.zeros(1, dtype=torch.int64)
         return torch.cat((own, size - 1 - own)) if self._others_are_loaded else own
 

@@ -26,6 +26,7 @@ from ray.tune import Trainable
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables.config import TrialConfig
+from trainables.heap import give_back
 from trainables.mailbox import Mailbox
 from trainables.shortage import out_of_memory
 from trainables.team import Team
@@ -88,6 +89,7 @@ def attend(settings: dict[str, Any]) -> None:
                 answer = _epoch(trial, team) if trial else unbuilt
             case "close":
                 trial = None
+                give_back()
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 answer = psutil.Process().memory_info().rss

@@ -17,6 +17,7 @@ from trainables.config import TrialConfig
 from trainables.data import Dataset, open_dataset
 from trainables.data.pixels import Pixels, open_pixels
 from trainables.feed import Feed, Normalisation
+from trainables.heap import keep_freed
 from trainables.learning_rate import learning_rate
 from trainables.models.schedule import scheduled, set_progress
 from trainables.randomness import Purpose, seed
@@ -51,6 +52,8 @@ class Learner:
         task = config.task
         self.task, self.recipe, self.team = task, config.recipe, team
         self.dataset = _dataset(task.data)
+        if team.device.type == "cpu":
+            keep_freed()
         torch.manual_seed(seed(task.seed, Purpose.WEIGHTS))
         self.model = models.build(
             task.model,
@@ -100,7 +103,7 @@ class Learner:
 
         Returns whether anything was tried.
         """
-        steps_left = len(self.feed.batches(epoch)) * (self.task.epochs - epoch + 1)
+        steps_left = self.feed.steps * (self.task.epochs - epoch + 1)
         tight = self.team.device.type == "cuda" or self.team.size > 1
         measuring = self.stepper.is_worth_measuring(steps_left)
         if self._prepared or not (tight or measuring):
@@ -125,9 +128,8 @@ class Learner:
         torch.manual_seed(seed(self.task.seed, epoch, Purpose.DROPOUT, self.team.rank))
         score = Score.empty(self.dataset.num_classes, self.team.device)
         auxiliaries = []
-        steps = len(self.feed.batches(epoch))
         for number, batch in enumerate(self.feed.epoch(epoch)):
-            used = epoch - 1 + number / steps
+            used = epoch - 1 + number / self.feed.steps
             set_progress(self.scheduled, used / self.task.epochs)
             rate = learning_rate(self.recipe, used, self.task.epochs)
             auxiliaries.append(self.stepper.step(batch, rate, score))

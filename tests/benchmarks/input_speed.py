@@ -35,6 +35,7 @@ from trainables.data.describe import About
 from trainables.data.parquet import write_split
 from trainables.data.pixels import Pixels, open_pixels
 from trainables.feed import Feed
+from trainables.heap import keep_freed
 from trainables.recipe import Recipe
 from trainables.team import Team
 
@@ -98,6 +99,7 @@ def ours(pixels: Pixels, dataset: Dataset, recipe: str) -> Feed:
     classes = torch.ones(dataset.num_classes)
     chosen = replace(Recipe.filled({"recipe": recipe}), batch_size=BATCH, cutmix=0.0)
     team = Team(0, 1, torch.device("cpu"))
+    keep_freed()  # as a learner does
     return Feed(pixels, chosen, dataset, team, seed=0, class_weights=classes)
 
 

@@ -21,7 +21,7 @@ SHIFT_PX = 4
 BLUR_PX = 6  # the blur's reach: 3 of the largest sigma, as far as Pillow's
 SIGMA_PX = (0.2, 2.0)
 JITTER = 0.3
-_GREY, _SOLARISED = 0, 1  # of the three; the third is blurred
+_GREY, _SOLARISED, _BLURRED = range(3)
 _CONTRAST, _SATURATION = 1, 2  # places of the factors; the first is brightness
 
 
@@ -66,6 +66,27 @@ def blurred(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return planes.view(batch, channels, side, side)
 
 
+def one_of_three(images: torch.Tensor, kind: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Images of `kind` (B,) 0 grey, 1 solarised, 2 blurred with `sigma` (B,) pixels.
+
+    On the CPU each is only what it becomes. A GPU does all three to every image, rather than wait
+    for the host to learn which is which.
+    """
+    if images.device.type == "cpu":
+        images = images.clone()
+        for number in kind.unique():
+            own = kind == number
+            chosen = images[own]
+            if number == _BLURRED:
+                images[own] = blurred(chosen, sigma[own])
+            else:
+                images[own] = grey(chosen) if number == _GREY else solarised(chosen)
+        return images
+    kind = kind.view(-1, 1, 1, 1)
+    changed = torch.where(kind == _SOLARISED, solarised(images), blurred(images, sigma))
+    return torch.where(kind == _GREY, grey(images), changed)
+
+
 def jittered(images: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     """Brightness, contrast and saturation times `factors` (B, 3), each in its own order.
 
@@ -99,10 +120,6 @@ def augmented(images: torch.Tensor, draws: torch.Tensor, symmetries: Symmetries)
     row, column, mirror, one, sigma, order = draws[:, :-3].unbind(1)
     shifts = torch.stack((row, column), 1).mul(2 * SHIFT_PX + 1).long() - SHIFT_PX
     images = cropped(images, shifts, (mirror < 0.5) & symmetries.horizontal_flip)
-    one = (3 * one).long().view(-1, 1, 1, 1)
-    spread = SIGMA_PX[1] - SIGMA_PX[0]
-    soft = blurred(images, SIGMA_PX[0] + spread * sigma)
-    images = torch.where(
-        one == _GREY, grey(images), torch.where(one == _SOLARISED, solarised(images), soft)
-    )
+    sigma = SIGMA_PX[0] + (SIGMA_PX[1] - SIGMA_PX[0]) * sigma
+    images = one_of_three(images, (3 * one).long(), sigma)
     return jittered(images, 1 + JITTER * (2 * draws[:, -3:] - 1), (6 * order).long())

@@ -22,8 +22,8 @@ def hidden(name: str) -> bool:
 def walk(folder: Path, problems: list[tuple[str, str]], within: str = "") -> Iterator[str]:
     """Paths of all files below `folder / within`, relative to `folder`, sorted in each folder.
 
-    Hidden ones are passed over. Names that cannot be printed and links that are no plain way to a file inside `folder` are added to
-    `problems`; links to folders are never followed.
+    Hidden ones are passed over. Names that cannot be printed and links that are no plain way to a
+    file inside `folder` are added to `problems`; links to folders are never followed.
     """
     with os.scandir(folder / within) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
