@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainables.batch_norm import TeamBatchNorm, uses_batches
+from trainables.cpu_kernels import CpuKernels
 from trainables.feed import Batch
 from trainables.mixed_precision import autocast, half
 from trainables.models import auxiliary
@@ -88,7 +89,7 @@ class Stepper:
     def _learn(self, part: Batch, own: int, last: bool, score: Score) -> torch.Tensor | None:
         """Add the gradients of a part of a batch, of which `own` images are this worker's."""
         with self._syncing(last), auxiliary.collected() as found:
-            with self._pooling(), autocast(self.team.device, self.dtype):
+            with self._pooling(), self._kernels(), autocast(self.team.device, self.dtype):
                 logits = self._network(part.images.contiguous(memory_format=self._layout))
             logits = logits.float()
             losses = part.losses(logits, self.recipe.label_smoothing)
@@ -112,6 +113,11 @@ class Stepper:
     def _pooling(self) -> AbstractContextManager[object]:
         rehearsing = self._network is self.model  # then no worker waits for another
         return TeamBatchNorm() if self._batched and not rehearsing else nullcontext()
+
+    def _kernels(self) -> AbstractContextManager[object]:
+        """A compiler has its own."""
+        on_cpu = self.team.device.type == "cpu" and not self.pace.compiled
+        return CpuKernels() if on_cpu else nullcontext()
 
     def _advance(self) -> None:
         if self.recipe.clip_grad_norm and self.recipe.optimizer != "lamb":  # which clips itself

@@ -10,8 +10,10 @@ from the same decoded cache; what differs is what this project adds.
 
 import argparse
 import itertools
+import multiprocessing
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 
@@ -28,6 +30,8 @@ from trainables.team import Team
 
 BATCH = 64
 RUN = "arXiv"
+PLAIN = "plain"
+WAYS = {"galaxy": {}, "galaxy, mixed precision": {"mixed_precision": True}}
 
 
 def plain(dataset, params, size: int, device: torch.device) -> Iterator[None]:
@@ -53,13 +57,14 @@ def plain(dataset, params, size: int, device: torch.device) -> Iterator[None]:
             yield
 
 
-def ours(dataset, params, size: int, team: Team, epochs: int, **recipe) -> Iterator[None]:
+def ours(dataset, params, given: argparse.Namespace, device, **recipe) -> Iterator[None]:
     """Steps of a trial, in the way that was found quickest."""
-    task = {"model": "linformer", "data": str(dataset.path), "image_size": size, "epochs": epochs}
-    learner = Learner(TrialConfig.from_flat({**task, **params, **recipe}), team)
+    task = {"model": "linformer", "data": str(dataset.path), "epochs": given.epochs}
+    flat = {**task, **params, **recipe, "image_size": given.image_size}
+    learner = Learner(TrialConfig.from_flat(flat), Team(0, 1, device))
     learner.prepare(1)
-    print(f"  {recipe or 'galaxy'}: {learner.stepper.facts()}")
-    score = Score.empty(dataset.num_classes, team.device)
+    print(f"  {recipe}: {learner.stepper.facts()}", flush=True)
+    score = Score.empty(dataset.num_classes, device)
     learner.model.train()
     for epoch in itertools.count(1):
         for batch in learner.feed.epoch(epoch):
@@ -76,36 +81,46 @@ def seconds(steps: Iterator[None], number: int, device: torch.device) -> float:
     return (time.perf_counter() - start) / number
 
 
+def serve(way: str, given: argparse.Namespace, questions: Connection) -> None:
+    """Steps in a process of their own, as many as are asked for; answers with their seconds."""
+    torch.set_num_threads(given.threads)
+    device = torch.device(given.device)
+    dataset = locate("galaxies", given.data_home)
+    params = dict(models.published("linformer")[RUN])
+    steps = (
+        plain(dataset, params, given.image_size, device)
+        if way == PLAIN
+        else ours(dataset, params, given, device, **WAYS[way])
+    )
+    while number := questions.recv():
+        questions.send(seconds(steps, number, device))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--data-home", type=Path, default=Path("sweeps/data"))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=200, help="budget that tuning is worth for")
     given = parser.parse_args()
-    device = torch.device(given.device)
-    dataset = locate("galaxies", given.data_home)
-    params = dict(models.published("linformer")[RUN])
-    team = Team(0, 1, device)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}")
-    ways = {
-        "plain": plain(dataset, params, given.image_size, device),
-        "galaxy": ours(dataset, params, given.image_size, team, given.epochs),
-        "galaxy, mixed precision": ours(
-            dataset, params, given.image_size, team, given.epochs, mixed_precision=True
-        ),
-    }
-    for steps in ways.values():
-        seconds(steps, 3, device)
-    times = {name: [] for name in ways}
-    for _ in range(given.rounds):
-        for name, steps in ways.items():
-            times[name].append(seconds(steps, given.steps, device))
-    for name, found in times.items():
-        ratio = median(p / o for p, o in zip(times["plain"], found, strict=True))
-        print(f"{name}: {1e3 * median(found):.1f} ms a step, {ratio:.2f} times as quick as plain")
+    print(f"torch {torch.__version__}, {given.threads} threads, {given.device}", flush=True)
+    context, asked = multiprocessing.get_context("spawn"), {}
+    for way in (PLAIN, *WAYS):
+        asked[way], other = context.Pipe()
+        context.Process(target=serve, args=(way, given, other), daemon=True).start()
+    times: dict[str, list[float]] = {way: [] for way in asked}
+    for turn in range(1 + given.rounds):
+        for way, pipe in asked.items():  # one after the other: nobody disturbs anybody
+            pipe.send(given.steps)
+            times[way] += [pipe.recv()] * (turn > 0)
+    for pipe in asked.values():
+        pipe.send(0)
+    for way, found in times.items():
+        ratio = median(p / o for p, o in zip(times[PLAIN], found, strict=True))
+        print(f"{way}: {1e3 * median(found):.1f} ms a step, {ratio:.2f} times as quick as plain")
 
 
 if __name__ == "__main__":
