@@ -106,11 +106,11 @@ def test_names_of_the_home_folder(name):
     assert "uses that name" in name_mistakes(name)[0]
 
 
+@pytest.mark.parametrize("size", [56, pytest.param(224, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("variant", spaces.names())
-def test_every_space_can_be_searched_as_it_is(variant):
+def test_every_space_can_be_searched_as_it_is(variant, size):
     given = {"weights": "random"} if variant == "vit_base" else {}  # there may be no network
-    for size in (56, 224):
-        assert setting_mistakes(variant, given, fitting_size(variant, size)) == []
+    assert setting_mistakes(variant, given, fitting_size(variant, size)) == []
 
 
 def test_the_next_size_that_a_variant_has():

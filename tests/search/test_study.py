@@ -463,7 +463,7 @@ def test_killed_anywhere_and_resumed_equals_never_killed(seed):
         assert not running
 
 
-@pytest.mark.parametrize("acts", [4, 21])
+@pytest.mark.parametrize("acts", [pytest.param(4, marks=pytest.mark.slow), 21])
 def test_interrupted_every_few_acts(tmp_path, study_db, acts):
     """The same on SQLite, with a storage of its own for every driver."""
     shutil.copy(study_db, tmp_path)

@@ -57,6 +57,7 @@ def test_a_fresh_process_answers_with_all_numbers():
     assert found["counts"]["by_module"][""] == pytest.approx(found["counts"]["gflops"] * 1e9)
 
 
+@pytest.mark.slow
 def test_the_setting_of_the_request_is_measured(monkeypatch, capsys):
     found = answer(monkeypatch, capsys, precision="bf16", training_precision="tf32")
     assert found["setting"] == "eager, bf16, trained in tf32"
@@ -77,6 +78,7 @@ def test_a_model_that_cannot_be_built_is_an_error_with_its_reason(monkeypatch, c
     assert "Traceback" not in found["error"]
 
 
+@pytest.mark.slow
 def test_a_model_that_prints_does_not_disturb_the_answer(monkeypatch, capsys):
     build = command.models.build
 

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import gc
 import json
 import sys
 import time
@@ -38,6 +39,13 @@ ONLY_CUDA = RESERVED | ENERGY | {"largest_batch_size", "utilisation", "other_gpu
 BESIDE = {"training_step_ms", "graph_breaks", "other_gpu_processes"}  # not all are catalogued
 MOST_REPEATS, MOST_STEPS = timing._MOST_REPEATS, bench._MOST_STEPS
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_look_through() -> None:
+    """Measuring memory collects garbage, among all that tests before have left."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

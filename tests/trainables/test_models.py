@@ -299,7 +299,9 @@ def test_another_image_size_takes_the_weights_along(name, model, images):
 
 
 @every_model_in_time
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)]
+)
 def test_autocast(name, model, images, dtype):
     with torch.inference_mode():
         expected = model(images(4))
