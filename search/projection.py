@@ -15,7 +15,7 @@ from search.plan import Plan
 from search.record import Record, State, config_hash
 from trainables import records
 from trainables.data.lock import exclusive
-from trainables.efficiency.training_time import training_time
+from trainables.efficiency.training_time import of_folder
 from trainables.metrics import EPOCH, FINAL
 
 STATUS = {
@@ -206,9 +206,7 @@ class Projection:
             best = max(measured, key=lambda line: line["valid_top1"])
             final = {"best_valid_top1": best["valid_top1"], "best_epoch": best["epoch"]}
             final |= {name: value for name, value in lines[-1].items() if name in FINAL}
-            workers = json.loads((folder / "provenance.json").read_text())["workers"]
-            attempts = records.read_lines(folder / "attempts.jsonl")
-            times, reasons = training_time(lines, attempts, workers)
+            times, reasons = of_folder(folder, lines)
             self._scalars(run_id, final | times, lines[-1], 0)
             if why := "; ".join(f"{name}: {reason}" for name, reason in reasons.items()):
                 self.client.set_tag(run_id, "training_time_reason", why)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trainables.tiny_trial import finish, opened
 from trainables import records
-from trainables.efficiency.training_time import training_time
+from trainables.efficiency.training_time import of_folder, training_time
 from trainables.metrics import TRAINING_TIME
 
 TWO_GPUS = {"count": 2, "device": "cuda"}
@@ -116,3 +116,13 @@ def test_of_a_trial_that_was_interrupted(flat, folder):
     assert values["worker_hours"] == pytest.approx(whole / 3600)
     assert values["worker_hours_paid"] == values["worker_hours"]
     assert all(math.isfinite(value) and value > 0 for value in values.values())
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_a_folder_that_does_not_tell_its_workers_has_reasons(tmp_path, content):
+    if content is not None:
+        (tmp_path / "provenance.json").write_text(content)
+    values, reasons = of_folder(tmp_path, [])
+    assert values == {}
+    assert reasons.keys() == TRAINING_TIME.keys()
+    assert "does not tell the trial's workers" in reasons["worker_hours"]

@@ -6,10 +6,15 @@ that stands. The first epoch after each opening of the trial holds its warm-up (
 caches fill, memory is reserved): it counts in sums, and medians leave it out where another is left.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+
+from trainables import records
+from trainables.metrics import TRAINING_TIME
 
 Line = Mapping[str, Any]
 
@@ -21,6 +26,19 @@ class TrainingTime(NamedTuple):
 
     values: dict[str, float]
     reasons: dict[str, str]
+
+
+def of_folder(folder: Path, lines: Sequence[Line]) -> TrainingTime:
+    """The times of the trial in `folder`, whose `metrics.jsonl` has these `lines`.
+
+    A folder that does not tell its workers, as one that was written by hand, has a reason instead.
+    """
+    try:
+        workers = json.loads((folder / "provenance.json").read_text())["workers"]
+    except (OSError, ValueError, KeyError) as error:
+        why = f"provenance.json does not tell the trial's workers ({type(error).__name__})"
+        return TrainingTime({}, dict.fromkeys(TRAINING_TIME, why))
+    return training_time(lines, records.read_lines(folder / "attempts.jsonl"), workers)
 
 
 def training_time(
