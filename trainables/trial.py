@@ -37,10 +37,10 @@ class Trial:
 
     `directory` holds `config.json`, `provenance.json`, `metrics.jsonl` (a line an epoch, written
     before it is reported), `attempts.jsonl` (a line a start of the trial or of an epoch) and
-    `checkpoints/`. Opening an existing directory restores it; epochs of `metrics.jsonl` after
-    `known_epoch` are answered again without training. `stages` is where the first stages of trials
-    are kept and found again, by default in the directory. Raises ValueError if the model cannot be
-    built, or if the directory holds a trial of another configuration.
+    `checkpoints/`. Opening an existing directory restores it, the first epoch takes it over; epochs
+    of `metrics.jsonl` after `known_epoch` are answered again without training. `stages` is where
+    first stages are kept and found again, by default in the directory. Raises ValueError if the
+    model cannot be built, or if the directory holds a trial of another configuration.
     """
 
     def __init__(
@@ -53,32 +53,43 @@ class Trial:
     ):
         self.config, self.directory, self.team = config, directory, team
         self._stages = stages or directory / "stages"
+        self._log, self._checkpoints = directory / "metrics.jsonl", directory / "checkpoints"
+        self._known_epoch, self._taken = known_epoch, False
+        self._open()
+
+    def _open(self) -> None:
+        """Find out where the trial is. Nothing is written: the lane may never be asked for it."""
         self.epochs_done = 0
         self.best: dict[str, Any] = {"epoch": 0, "valid_top1": -1.0, "model": {}}
         self.notes: list[str] = []
-        lines = self._read()
-        self.finished = bool(lines) and lines[-1]["done"]
+        self._found = self._lines = self._read()
+        self.finished = bool(self._found) and self._found[-1]["done"]
         if not self.finished:
-            self.learner = Learner(config, team)
-            lines = self._restore(lines)
-        self._answers = deque(line for line in lines if line["epoch"] > known_epoch)
+            self.learner = Learner(self.config, self.team)
+            self._lines = self._restored(self._found)
+        self._answers = deque(line for line in self._lines if line["epoch"] > self._known_epoch)
+
+    def _take(self) -> None:
+        """Before the first epoch: from now on this is who trains in the directory.
+
+        Since it was opened, another lane may have trained on and even come to the end.
+        """
+        self._taken = True
+        if self._read() != self._found:
+            self._open()
+        if self.team.leads and not self.finished:
+            if self._lines or self._log.exists():  # a torn last line goes too
+                records.replace_lines(self._log, self._lines)
+            records.replace_json(self.directory / "config.json", self.config.flat())
+            records.replace_json(self.directory / "provenance.json", about(self.learner))
         self._note_start(event="open", epoch=self.epochs_done, pid=os.getpid())
 
-    @property
-    def _log(self) -> Path:
-        return self.directory / "metrics.jsonl"
-
-    @property
-    def _checkpoints(self) -> Path:
-        return self.directory / "checkpoints"
-
     def _read(self) -> list[Line]:
-        lines: list[Line] = []
-        changes: list[str] = []
+        found: tuple[list[Line], list[str]] = [], []
         if self.team.leads:
             self.directory.mkdir(parents=True, exist_ok=True)
-            lines, changes = records.read_lines(self._log), self._changes()
-        lines, changes = self.team.agree((lines, changes))
+            found = records.read_lines(self._log), self._changes()
+        lines, changes = self.team.agree(found)
         if changes:
             raise ValueError(
                 f"{self.directory} holds another trial ({'; '.join(changes)}); "
@@ -97,8 +108,8 @@ class Trial:
             if before.get(name) != now.get(name)
         ]
 
-    def _restore(self, lines: list[Line]) -> list[Line]:
-        """Load the newest sound commit; returns the lines up to it, as the log then holds them."""
+    def _restored(self, lines: list[Line]) -> list[Line]:
+        """Load the newest sound commit; returns the lines up to it, as the log is to hold them."""
         name = None
         if self.team.leads:
             name, self.notes = checkpoint.latest(self._checkpoints)
@@ -110,11 +121,6 @@ class Trial:
             self.best, last = state["best"], state["line"]
             self.epochs_done = last["epoch"]
             reached = [line for line in lines if line["epoch"] < self.epochs_done] + [last]
-        if self.team.leads:
-            if reached or self._log.exists():  # a torn last line goes too
-                records.replace_lines(self._log, reached)
-            records.replace_json(self.directory / "config.json", self.config.flat())
-            records.replace_json(self.directory / "provenance.json", about(self.learner))
         return reached
 
     def _note_start(self, **event: Any) -> None:
@@ -130,6 +136,8 @@ class Trial:
         too: `complete` with the FINAL metrics, or `failed` / `infeasible` with a `reason`: a loss
         that is not finite, or memory that does not suffice, is a result and not a crash.
         """
+        if not self._taken:
+            self._take()
         if self._answers:
             return self._answers.popleft()
         if self.finished:

@@ -105,8 +105,9 @@ def test_cut_between_commit_and_line(whole, flat, folder, keep):
     cut_line(folder, keep)
     trial = opened(flat, folder, known_epoch=1)
     assert trial.epochs_done == 2
+    assert told([trial.epoch()]) == told(whole["lines"][1:2])
     assert [line["epoch"] for line in log(folder)] == [1, 2]
-    assert told(finish(trial)) == told(whole["lines"][1:])
+    assert told(finish(trial)) == told(whole["lines"][2:])
     assert_as_whole(whole, folder, trial)
 
 
@@ -141,7 +142,6 @@ def test_a_damaged_commit_falls_back_and_is_said(whole, flat, folder):
     harm(folder, "epoch-00003")
     trial = opened(flat, folder, known_epoch=3)
     assert trial.epochs_done == 2
-    assert [line["epoch"] for line in log(folder)] == [1, 2]
     again, last = finish(trial)
     assert again["epoch"] == 3
     assert "epoch-00003: not the" in again["notes"][0]
@@ -184,3 +184,33 @@ def test_a_finished_trial_only_answers_again(whole, flat, folder, monkeypatch):
             trial.epoch()
         with pytest.raises(RuntimeError, match="has ended and has no further epoch"):
             trial.epoch()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("epochs", [0, 1, EPOCHS])
+def test_a_lane_that_is_not_asked_for_an_epoch_writes_nothing(flat, folder, epochs):
+    trial = opened(flat, folder)
+    for _ in range(epochs):
+        trial.epoch()
+    before = files(folder)
+    opened(flat, folder)
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize("begun", range(EPOCHS))
+def test_a_lane_takes_over_what_another_has_done_since_it_opened(whole, flat, folder, begun):
+    """Tune may start a lane for a trial and then give it to one that has become free."""
+    first = opened(flat, folder)
+    for _ in range(begun):
+        first.epoch()
+    late = opened(flat, folder)
+    finish(first)
+    assert told(finish(late)) == told(whole["lines"])
+    assert_as_whole(whole, folder)
+    later = opened(flat, folder / "again")
+    opened(flat, folder / "again").epoch()
+    assert told([later.epoch()]) == told(whole["lines"][:1])
+    assert told(finish(later)) == told(whole["lines"][1:])
