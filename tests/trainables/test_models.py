@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 import spaces
-from trainables import models
+from trainables import fields, models
 from trainables.models import auxiliary, vit
 from trainables.models.resize import resize
 from trainables.models.schedule import set_progress
+from trainables.recipe import TRAINING
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CLASSES = 5
@@ -118,7 +119,8 @@ def test_a_space_searches_the_model(name):
     assert space.model == name
     known = set(models.keys(name))
     assert known.isdisjoint({"lr", "batch_size"})
-    assert known >= space.fixed.keys() - {"class_weights"}
+    of_training = {key for kind in TRAINING for key in fields.names(kind)}
+    assert known | of_training >= space.fixed.keys()
     for point in space.published:
         assert not space.outside({k: v for k, v in point.params.items() if k in space.params})
 
