@@ -149,7 +149,7 @@ class Feed:
         Then, in a team, those that are cut into them. The last batch may be smaller than the team:
         who has no sample lends one.
         """
-        own = torch.arange(size)[self.team.rank :: self.team.size]
+        own = self.team.places(size)
         own = own if len(own) else torch.zeros(1, dtype=torch.int64)
         return torch.cat((own, size - 1 - own)) if self._others_are_loaded else own
 

@@ -144,7 +144,7 @@ class Learner:
         labels = pixels.labels.to(self.team.device)
         score = Score.empty(self.dataset.num_classes, self.team.device)
         self.model.eval()
-        mine = torch.arange(self.team.rank, len(labels), self.team.size)
+        mine = self.team.places(len(labels))
         batches = list(
             mine.split(min(EVALUATION_BATCH, 4 * (self.stepper.images or EVALUATION_BATCH)))
         )

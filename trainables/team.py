@@ -37,6 +37,10 @@ class Team:
     def leads(self) -> bool:
         return self.rank == 0
 
+    def places(self, size: int) -> torch.Tensor:
+        """Which of `size` things, such as the samples of a batch, are this worker's, if any."""
+        return torch.arange(size)[self.rank :: self.size]
+
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum of everyone's `tensor`."""
         if self.size > 1:

@@ -57,7 +57,7 @@ def test_each_sample_is_seen_once_an_epoch_by_any_team(data, samples, batch, siz
         assert len(batches) == one.steps
         assert all(torch.equal(a, b) for a, b in zip(batches, one.batches(1), strict=True))
         for whole in batches:
-            seen[whole[rank::size]] += 1
+            seen[whole[one.team.places(len(whole))]] += 1
     assert (seen == 1).all()
     assert not joined or batch == 1 or samples == 1 or all(len(whole) > 1 for whole in batches)
 

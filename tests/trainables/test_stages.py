@@ -35,7 +35,7 @@ def stage_of(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def uncut(tmp_path_factory, tiny_data, one_thread) -> dict[str, Any]:  # noqa: ARG001
+def uncut(tmp_path_factory, tiny_data) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("uncut") / "trial"
     trial = two_staged(tiny_data, folder)
     return {"lines": finish(trial), "folder": folder, "state": trial.learner.state()}

@@ -20,9 +20,9 @@ from trainables.data.dataset import DataError, Dataset, Progress
 from trainables.data.decode import DECODE_VERSION, DecodeError, decode
 from trainables.data.lock import exclusive
 from trainables.data.parquet import Batch, batches
+from trainables.data.room import check_room
 
 SHOWN = 20
-SPARE_BYTES = 64 * 2**20
 
 
 def default_cache_dir() -> Path:
@@ -95,14 +95,8 @@ def _make(
 
 def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
     """A new array file whose blocks the disk has promised: a full disk is an error, no SIGBUS."""
-    needed = int(np.prod(shape, dtype=np.int64)) + SPARE_BYTES
-    free = shutil.disk_usage(path.parent).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC,
-            f"decoded images need {needed / 1e6:,.0f} MB, {path.parent.parent.parent} has "
-            f"{free / 1e6:,.0f} MB free: make room or point SEARCH_CACHE to a larger disk",
-        )
+    size, folder = int(np.prod(shape, dtype=np.int64)), path.parent.parent.parent
+    check_room(folder, size, "decoded images need", "point SEARCH_CACHE to a larger disk")
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     with path.open("r+b") as handle:
         os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)

@@ -1,6 +1,5 @@
 """Parquet files of images that others wrote: checked first, then read by row groups."""
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from trainables.data import label_table
 from trainables.data.dataset import DataError
 from trainables.data.image_files import MAX_FILE_BYTES
-from trainables.data.parquet import first_line
+from trainables.data.parquet import first_line, names_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +62,7 @@ class ForeignFile:
             image=image,
             label=label,
             id_column=id_column,
-            names=_class_names(schema, label),
+            names=tuple(names) if (names := names_in(schema, label)) else None,
             by_number=pa.types.is_integer(schema.field(label).type),
             ends=np.cumsum([group.num_rows for group in groups], dtype=np.int64),
         )
@@ -143,13 +142,3 @@ def _schema_mistakes(
     if not (kinds.is_integer(kind) or kinds.is_string(kind) or kinds.is_large_string(kind)):
         mistakes.append(f"column {label} is {kind}; wanted: whole numbers or texts")
     return mistakes
-
-
-def _class_names(schema: "pa.Schema", label: str) -> tuple[str, ...] | None:
-    """Names of the classes in the schema's metadata, if there are any."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        names = features[label]["names"]
-    except (KeyError, TypeError, ValueError):
-        return None
-    return tuple(map(str, names)) if isinstance(names, list) and names else None

@@ -7,7 +7,6 @@ N = images of the listing.
 """
 
 import csv
-import errno
 import hashlib
 import json
 import shutil
@@ -26,10 +25,10 @@ from trainables.data.folder import open_dataset
 from trainables.data.import_chunks import Chunk, ChunkWriter, chunk_path, chunks, rows_per_chunk
 from trainables.data.import_journal import Journal
 from trainables.data.listing import Listing
+from trainables.data.room import check_room
 
 SHOWN = 20
 SAMPLED = 16
-SPARE_BYTES = 64 * 2**20
 RECORD = "import.json"
 LEFT_OUT = "skipped.csv"
 
@@ -100,7 +99,8 @@ class ImportJob:
         shutil.rmtree(self.part, ignore_errors=True)
         mean_bytes = self._mean_bytes()
         self.part.mkdir(parents=True)
-        self._check_room(mean_bytes)
+        size, folder = int(mean_bytes * len(self.listing.ids)), self.target.parent
+        check_room(folder, size, "the data set needs about", "choose another folder with --home")
         journal = Journal(file)
         journal.begin(key, rows_per_chunk(mean_bytes))
         return journal
@@ -125,16 +125,6 @@ class ImportJob:
             except OSError:  # named when its turn comes
                 continue
         return float(np.mean(sizes)) if sizes else 0.0
-
-    def _check_room(self, mean_bytes: float) -> None:
-        needed = int(mean_bytes * len(self.listing.ids)) + SPARE_BYTES
-        free = shutil.disk_usage(self.part).free
-        if free < needed:
-            raise OSError(
-                errno.ENOSPC,
-                f"the data set needs about {needed / 1e6:,.0f} MB, {self.target.parent} has "
-                f"{free / 1e6:,.0f} MB free: make room or choose another folder with --home",
-            )
 
     def _finished(
         self, journal: Journal, key: str, skip_bad: bool, progress: Progress | None, note: Note

@@ -118,9 +118,14 @@ def class_names(path: Path) -> list[str] | None:
     """Names of the classes that Hugging Face's `ClassLabel` left in the schema, if any."""
     import pyarrow.parquet as pq
 
-    metadata = pq.read_schema(path).metadata or {}
+    return names_in(pq.read_schema(path), "label")
+
+
+def names_in(schema: "pa.Schema", label: str) -> list[str] | None:
+    """The same of a schema's column `label`."""
     try:
-        names = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        names = features[label]["names"]
     except (KeyError, TypeError, ValueError):
         return None
     return [str(name) for name in names] if isinstance(names, list) and names else None
