@@ -1,6 +1,6 @@
 """The learning rate as a function of the budget used: nothing to remember, nothing to restore.
 
-The supplement's released code steps its schedule one epoch late, so that its first two epochs
+WTTF's released code steps its schedule one epoch late, so that its first two epochs
 train at the warm-up's rate and the peak is never reached; here it is.
 """
 
@@ -13,7 +13,7 @@ def learning_rate(recipe: Recipe, epoch: float, epochs: int) -> float:
     """The rate after `epoch` epochs (from 0, in fractions) of a budget of `epochs`.
 
     `step` changes at whole epochs. `cosine` rises linearly to `lr` over the warm-up (the
-    supplement's Table 1) and is at `min_lr` when the budget is used up.
+    WTTF's Table 1) and is at `min_lr` when the budget is used up.
     """
     if recipe.schedule == "step":
         return recipe.lr * recipe.gamma ** (int(epoch) // recipe.step_size)

@@ -3,9 +3,9 @@
     python tests/benchmarks/training_step.py
     python tests/benchmarks/training_step.py --device cuda --image-size 224
 
-The model is the first seed's Linformer of 2,785,416 parameters (patch 28, batch 64). The plain loop
-has the same model, data and augmentation, Adam as PyTorch makes it by default, and reads images
-from the same decoded cache; what differs is what this project adds.
+The model is the galaxy paper's Linformer of 2,785,416 parameters (patch 28, batch 64). The plain
+loop has the same model, data and augmentation, Adam as PyTorch makes it by default, and reads
+images from the same decoded cache; what differs is what this project adds.
 """
 
 import argparse

@@ -37,7 +37,7 @@ def counted(function, image_size=8) -> Counts:
         ("mixer_s16_224", {}, 18_528_264, 3.821),
     ],
 )
-def test_counts_of_the_supplement(name, options, params, gflops):
+def test_counts_of_wttf(name, options, params, gflops):
     with torch.device("meta"):
         model = timm.create_model(name, **options)
     counts = count(model, 224)
@@ -63,7 +63,7 @@ def test_counts_of_the_supplement(name, options, params, gflops):
         ("cait_s24_224", {}, 46_916_200, 9.450),
     ],
 )
-def test_more_counts_of_the_supplement(name, options, params, gflops):
+def test_more_counts_of_wttf(name, options, params, gflops):
     with torch.device("meta"):
         model = timm.create_model(name, **options)
     counts = count(model, 224)

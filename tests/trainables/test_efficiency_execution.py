@@ -8,7 +8,7 @@ from torch import nn
 from trainables.efficiency import arithmetic as arithmetic_module
 from trainables.efficiency import execution
 from trainables.efficiency.arithmetic import PRECISIONS, arithmetic
-from trainables.efficiency.execution import SUPPLEMENT, Setting, running, training
+from trainables.efficiency.execution import WTTF_PROTOCOL, Setting, running, training
 from trainables.efficiency.unmeasurable import UnmeasurableError
 from trainables.shortage import out_of_memory
 
@@ -93,7 +93,7 @@ def test_an_earlier_choice_of_arithmetic_comes_back(chosen):
 
 def test_a_training_step_under_autocast_keeps_gradients_in_fp32():
     model = small()
-    with arithmetic(CPU, SUPPLEMENT.training_precision) as autocast:
+    with arithmetic(CPU, WTTF_PROTOCOL.training_precision) as autocast:
         with autocast():
             logits = model(IMAGES)
         logits.float().sum().backward()
@@ -144,10 +144,10 @@ def test_all_mistakes_in_a_setting_are_told_at_once():
         Setting("compiled", "fp32", "fp8")
 
 
-def test_the_supplements_setting_is_labelled():
-    assert SUPPLEMENT.label.startswith("supplement: eager, fp32")
-    assert "supplement" not in Setting().label
-    assert Setting("eager", "fp32", "fp16") == SUPPLEMENT
+def test_the_wttf_protocol_is_labelled():
+    assert WTTF_PROTOCOL.label.startswith("WTTF protocol: eager, fp32")
+    assert "WTTF" not in Setting().label
+    assert Setting("eager", "fp32", "fp16") == WTTF_PROTOCOL
 
 
 @pytest.mark.usefixtures("quick_compiler")

@@ -11,9 +11,9 @@ from trainables.efficiency.published import Row, main, rows
 from trainables.models import vit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-# reported as failed by the supplement, so without a row
+# reported as failed by WTTF, so without a row
 UNPRINTED = {"avit", "gtp", "halonet", "hivit", "linear_transformer", "performer", "reformer"}
-# the first seed's, all of whose rows are columns of its own tables
+# the galaxy paper's, all of whose rows are columns of its own tables
 OF_FIRST_SEED = {"vit_base"}
 
 
@@ -53,7 +53,7 @@ def test_the_first_point_of_a_space_is_the_published_architecture(name):
     space = spaces.load(name)
     point = next((p for p in space.published if p.data == "ImageNet-1k"), None)
     if point is None:
-        pytest.skip("its points are those of the first seed")
+        pytest.skip("its points are those of the galaxy paper")
     params = {**space.fixed, **point.params}
     with torch.device("meta"):
         model = models.build(name, params, image_size=224, num_classes=1000)

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from trainables.efficiency.execution import SUPPLEMENT, Setting
+from trainables.efficiency.execution import WTTF_PROTOCOL, Setting
 from trainables.efficiency.repeats import Conditions, measure_repeatedly
 from trainables.efficiency.results import Results
 from trainables.efficiency.subjects import Subject
@@ -64,7 +64,7 @@ def test_every_subject_in_every_setting_as_often_as_asked(tmp_path):
 def test_the_run_is_told_the_subject_and_the_setting(tmp_path):
     run = Run()
     measure_repeatedly(
-        [subject(1)], Results(tmp_path), run, CONDITIONS, settings=[SUPPLEMENT], repeats=1
+        [subject(1)], Results(tmp_path), run, CONDITIONS, settings=[WTTF_PROTOCOL], repeats=1
     )
     assert run.named == {
         "image_size": 14,

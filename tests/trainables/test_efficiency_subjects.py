@@ -27,7 +27,7 @@ def test_a_published_row_is_measured_as_it_was_published():
     assert subject.params == architecture(models.published("hydra")["Hydra-S/16"])
 
 
-def test_a_variant_takes_settings_over_its_row_of_the_supplement():
+def test_a_variant_takes_settings_over_its_row_of_wttf():
     plain = parse(["linformer"])
     small = parse(["linformer"], {"depth": 2, "dim": 96, "heads": 3, "lr": 1e-3})
     assert plain[0].label == "Linformer-S/16"

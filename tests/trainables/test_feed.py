@@ -15,7 +15,7 @@ from trainables.team import Team
 
 CPU = torch.device("cpu")
 PLAIN = Recipe(batch_size=8)
-SUPPLEMENT = dataclasses.replace(Recipe.filled({"recipe": "deit3"}), batch_size=8)
+DEIT3 = dataclasses.replace(Recipe.filled({"recipe": "deit3"}), batch_size=8)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_each_sample_is_seen_once_an_epoch_by_any_team(data, samples, batch, siz
     assert not joined or batch == 1 or samples == 1 or all(len(whole) > 1 for whole in batches)
 
 
-@pytest.mark.parametrize("recipe", [PLAIN, SUPPLEMENT], ids=["galaxy", "deit3"])
+@pytest.mark.parametrize("recipe", [PLAIN, DEIT3], ids=["galaxy", "deit3"])
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_a_teams_batches_are_those_of_one_worker(pixels, data, recipe, size):
     alone = list(feed(pixels, data, recipe).epoch(2))
@@ -96,7 +96,7 @@ def test_images_are_normalised_as_the_recipe_says(pixels, data):
 
 
 def test_cutmix_of_some_images_leaves_the_others_whole(pixels, data):
-    some = dataclasses.replace(SUPPLEMENT, cutmix=0.5, batch_size=43)
+    some = dataclasses.replace(DEIT3, cutmix=0.5, batch_size=43)
     (batch,) = feed(pixels, data, some).epoch(1)
     whole = (batch.share == 1).sum()
     assert 10 < whole < 33
@@ -107,7 +107,7 @@ def test_cutmix_of_some_images_leaves_the_others_whole(pixels, data):
 
 
 def test_parts_of_a_batch_are_the_batch(pixels, data):
-    (batch,) = feed(pixels, data, dataclasses.replace(SUPPLEMENT, batch_size=43)).epoch(1)
+    (batch,) = feed(pixels, data, dataclasses.replace(DEIT3, batch_size=43)).epoch(1)
     for images in (1, 10, 42, 43, 100):
         parts = batch.parts(images)
         assert max(len(part.labels) for part in parts) <= images

@@ -34,7 +34,7 @@ def batched(data: Path) -> dict[str, Any]:
 
 
 def cut_and_mixed(data: Path, **changes: Any) -> dict[str, Any]:
-    """The supplement's recipe, in which images of other workers are cut into one's own."""
+    """WTTF's recipe, in which images of other workers are cut into one's own."""
     recipe = {"recipe": "deit3", "mixed_precision": False, "drop_path": 0.0, "dropout": 0.0}
     return settings(data, batch_size=8, lr=1e-3, **recipe, **changes)
 

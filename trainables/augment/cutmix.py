@@ -1,7 +1,7 @@
 """CutMix of whole batches on the device that trains.
 
 Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
-Features", section 3.1 with alpha = 1, for every batch as in Table 1 of the second seed. Each image
+Features", section 3.1 with alpha = 1, for every batch as in Table 1 of WTTF. Each image
 has a box of its own, where the paper draws one a batch: the share is then no property of the batch
 that an image happens to be in, and a step sees many shares. B batch, S pixels a side.
 """

@@ -1,8 +1,8 @@
 """Augmentation of whole batches on the device that trains.
 
-The first seed's chain (rotation by up to 90 degrees, both flips, a crop of 80 to 100 % of the area
-resized back) composed into one affine map and sampled once, bilinearly, black outside. Rotation
-and flips are used as far as the data set's symmetries allow. B batch, S pixels a side.
+The galaxy paper's chain (rotation by up to 90 degrees, both flips, a crop of 80 to 100 % of the
+area resized back) composed into one affine map and sampled once, bilinearly, black outside.
+Rotation and flips are used as far as the data set's symmetries allow. B batch, S pixels a side.
 """
 
 import math

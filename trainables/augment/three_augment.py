@@ -1,6 +1,6 @@
 """3-Augment of whole batches on the device that trains.
 
-Touvron, Cord and Jégou 2022, "DeiT III: Revenge of the ViT", as in Table 1 of the second seed: a
+Touvron, Cord and Jégou 2022, "DeiT III: Revenge of the ViT", as in Table 1 of WTTF: a
 simple random crop, a horizontal flip, exactly one of grey, solarised and blurred, then colour
 jitter in an order drawn for each image. Each operation is torchvision's, without rounding to grey
 levels between them. The blur's sigma begins at 0.2 px, as in the code behind Table 1; DeiT III's

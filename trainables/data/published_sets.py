@@ -1,4 +1,4 @@
-"""The published data sets of the comparison's supplement: what they hold and where they are had.
+"""The published data sets of WTTF: what they hold and where they are had.
 
 They are those of Nauen et al., Which Transformer to Favor (WACV 2025), but for CIFAR-10. Nothing is
 downloaded: whoever has a data set unpacks it and imports it by the form of the same name in

@@ -25,7 +25,7 @@ class Counts:
     Attributes:
         params: trainable parameters (those that require a gradient).
         params_total: all parameters, frozen ones included; buffers are none.
-        gflops: 1e9 operations in the supplement's convention (see `flop_rules`).
+        gflops: 1e9 operations in WTTF's convention (see `flop_rules`).
         gmacs: 1e9 multiply-adds of convolutions and matrix products alone.
         by_operator: operations by operator; their sum is `gflops` * 1e9. Fused attention appears
             as the operators that it fuses, in-place forms under their plain name.

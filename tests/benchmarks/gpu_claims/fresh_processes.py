@@ -1,6 +1,6 @@
 """Whole measurements of two models, three fresh processes each: their spread, and what a row costs.
 
-The paper finds a range of .15 % of the mean in throughput over eight runs (supplement, A.4); .5 %
+The paper finds a range of .15 % of the mean in throughput over eight runs (WTTF, A.4); .5 %
 is what we aim at. Its protocol times 1,000 passes at every power of two that fits and at sizes near
 the limit: what that would have taken here is computed from our passes at the same batch sizes.
 """

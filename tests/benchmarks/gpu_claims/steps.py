@@ -15,7 +15,7 @@ from trainables.mixed_precision import half
 from trainables.pace import Pace
 from trainables.team import Team
 
-# the log's Linformer of 2.8 M parameters (patch 28), and the supplement's ViT-S/16
+# the log's Linformer of 2.8 M parameters (patch 28), and WTTF's ViT-S/16
 SUBJECTS = {"Linformer 2.8 M": ("linformer", "arXiv"), "ViT-S/16": ("vit", "ViT-S/16")}
 TOY_SUBJECTS = {
     "tiny ViT": ("vit", {"depth": 1, "dim": 32, "heads": 2, "patch": 16}),
