@@ -15,8 +15,8 @@ from search.plan import Plan
 from search.record import Record, State, config_hash
 from trainables import records
 from trainables.data.lock import exclusive
-from trainables.efficiency.training_time import of_folder
 from trainables.metrics import EPOCH, FINAL
+from trainables.training_time import of_folder
 
 STATUS = {
     State.RUNNING: "RUNNING",

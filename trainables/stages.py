@@ -19,10 +19,10 @@ import torch
 from trainables import checkpoint, models
 from trainables.config import TrialConfig
 from trainables.data import open_dataset
-from trainables.learner import Learner
 from trainables.models.resize import resize
 from trainables.recipe import Pretraining, Recipe
 from trainables.team import Team
+from trainables.training.learner import Learner
 
 _POLL_SECONDS = 1.0
 

@@ -18,11 +18,11 @@ from typing import Any
 
 from trainables import checkpoint, records, stages
 from trainables.config import TrialConfig
-from trainables.learner import Learner
-from trainables.learning_rate import learning_rate
 from trainables.provenance import about
 from trainables.shortage import out_of_memory
 from trainables.team import Team
+from trainables.training.learner import Learner
+from trainables.training.learning_rate import learning_rate
 
 Line = dict[str, Any]
 

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import nn
 
 from trainables import models
-from trainables.batch_norm import TeamBatchNorm, uses_batches
+from trainables.training.batch_norm import TeamBatchNorm, uses_batches
 
 SHARES = (5, 2)  # samples of the two workers
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
-from trainables.cpu_kernels import CpuKernels
+from trainables.training.cpu_kernels import CpuKernels
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

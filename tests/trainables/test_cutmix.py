@@ -6,7 +6,7 @@ import torch
 from timm.data.mixup import Mixup, cutmix_bbox_and_lam
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from trainables.augment.cutmix import DRAWS, boxes, cutmix
+from trainables.training.augment.cutmix import DRAWS, boxes, cutmix
 
 LAST = 1 - 2**-24  # the largest number that fp32 draws from [0, 1)
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from trainables.data import Symmetries, open_dataset
 from trainables.data.pixels import Mapped, open_pixels
-from trainables.feed import Feed
 from trainables.recipe import Recipe
 from trainables.team import Team
+from trainables.training.feed import Feed
 
 CPU = torch.device("cpu")
 PLAIN = Recipe(batch_size=8)

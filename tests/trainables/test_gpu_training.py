@@ -5,9 +5,9 @@ import torch
 
 from tests.trainables.tiny_trial import ALONE, finish
 from trainables.config import TrialConfig
-from trainables.learner import Learner
-from trainables.scoring import Score
 from trainables.team import Team
+from trainables.training.learner import Learner
+from trainables.training.scoring import Score
 from trainables.trial import Trial
 
 pytestmark = [
@@ -46,7 +46,7 @@ def test_half_precision_learns(flat, tmp_path):
 
 
 def test_fp16_scales_its_losses(flat, monkeypatch):
-    monkeypatch.setattr("trainables.stepper.half", lambda _: torch.float16)
+    monkeypatch.setattr("trainables.training.stepper.half", lambda _: torch.float16)
     one = Learner(TrialConfig.from_flat(flat | {"mixed_precision": True}), on_cuda())
     before = {name: value.clone() for name, value in one.model.state_dict().items()}
     one.train(1)

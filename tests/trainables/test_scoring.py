@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics
 
 from trainables.metrics import EPOCH, FINAL
-from trainables.scoring import Score
+from trainables.training.scoring import Score
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ from trainables import checkpoint, records, stages
 from trainables.config import TrialConfig
 from trainables.data import describe
 from trainables.data.parquet import batches, write_split
-from trainables.learner import Learner
+from trainables.training.learner import Learner
 from trainables.trial import Trial
 
 pytestmark = pytest.mark.usefixtures("one_thread")

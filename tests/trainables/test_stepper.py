@@ -8,13 +8,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tests.trainables.tiny_trial import ALONE, assert_same, finish, opened, told
-from trainables import pace
 from trainables.config import TrialConfig
-from trainables.feed import Batch
-from trainables.learner import Learner
-from trainables.mixed_precision import half
-from trainables.pace import Pace, quickest
-from trainables.scoring import Score
+from trainables.training import pace
+from trainables.training.feed import Batch
+from trainables.training.learner import Learner
+from trainables.training.mixed_precision import half
+from trainables.training.pace import Pace, quickest
+from trainables.training.scoring import Score
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 DETERMINATE = {"dropout": 0.0}
@@ -100,7 +100,7 @@ def test_half_precision_computes_in_bf16_and_keeps_weights_in_fp32(flat):
 
 
 def test_without_hardware_for_it_there_is_no_half_precision(flat, monkeypatch):
-    monkeypatch.setattr("trainables.mixed_precision._processor_has_bf16", lambda: False)
+    monkeypatch.setattr("trainables.training.mixed_precision._processor_has_bf16", lambda: False)
     one = learner(flat, mixed_precision=True)
     assert one.stepper.dtype is None
     assert one.stepper.facts()["half_precision"] is None

@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 
-from trainables.augment.symmetries import DRAWS, augmented
 from trainables.data import Symmetries
+from trainables.training.augment.symmetries import DRAWS, augmented
 
 GALAXY = Symmetries(90.0, horizontal_flip=True, vertical_flip=True)
 DIGIT = Symmetries()

@@ -12,8 +12,9 @@ from sklearn.datasets import load_sample_image
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms.v2 import functional as reference
 
-from trainables.augment import three_augment
-from trainables.augment.three_augment import (
+from trainables.data import Symmetries
+from trainables.training.augment import three_augment
+from trainables.training.augment.three_augment import (
     BLUR_PX,
     DRAWS,
     SHIFT_PX,
@@ -23,7 +24,6 @@ from trainables.augment.three_augment import (
     jittered,
     solarised,
 )
-from trainables.data import Symmetries
 
 ADJUSTMENTS = (
     reference.adjust_brightness,

@@ -6,8 +6,8 @@ import pytest
 
 from tests.trainables.tiny_trial import finish, opened
 from trainables import records
-from trainables.efficiency.training_time import of_folder, training_time
 from trainables.metrics import TRAINING_TIME
+from trainables.training_time import of_folder, training_time
 
 TWO_GPUS = {"count": 2, "device": "cuda"}
 CPU = {"count": 1, "device": "cpu"}

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from tests.trainables.tiny_trial import ALONE, FLAT, assert_same, finish, log, opened, told
-from trainables import checkpoint, learner, records
+from trainables import checkpoint, records
 from trainables.config import TrialConfig
-from trainables.learner import Learner
 from trainables.metrics import EPOCH, FINAL
+from trainables.training import learner
+from trainables.training.learner import Learner
 
 EVERY_EPOCH = EPOCH.keys() - {"train_auxiliary_loss"}  # which only some models have
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainables.tiny_trial import log
-from trainables.learner import Learner
+from trainables.training.learner import Learner
 from trainables.trial_command import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")

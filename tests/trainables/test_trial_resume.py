@@ -8,7 +8,7 @@ import pytest
 
 from tests.trainables.tiny_trial import EPOCHS, assert_same, finish, log, opened, told
 from trainables import checkpoint, records
-from trainables.learner import Learner
+from trainables.training.learner import Learner
 from trainables.trial import Trial
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,17 +9,17 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from trainables.batch_norm import TeamBatchNorm, uses_batches
-from trainables.cpu_kernels import CpuKernels
-from trainables.feed import Batch
-from trainables.mixed_precision import autocast, half
 from trainables.models import auxiliary
 from trainables.models.workers import alone
-from trainables.optimizer import optimizer
-from trainables.pace import Pace, candidates, quickest, worth_measuring
 from trainables.recipe import Recipe
-from trainables.scoring import Score
 from trainables.team import Team
+from trainables.training.batch_norm import TeamBatchNorm, uses_batches
+from trainables.training.cpu_kernels import CpuKernels
+from trainables.training.feed import Batch
+from trainables.training.mixed_precision import autocast, half
+from trainables.training.optimizer import optimizer
+from trainables.training.pace import Pace, candidates, quickest, worth_measuring
+from trainables.training.scoring import Score
 
 
 class Stepper:

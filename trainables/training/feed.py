@@ -12,13 +12,13 @@ from types import ModuleType
 import torch
 from torch.nn.functional import cross_entropy
 
-from trainables import augment
-from trainables.augment import cutmix
 from trainables.data import Dataset
 from trainables.data.pixels import Pixels
-from trainables.randomness import Purpose, generator
 from trainables.recipe import Recipe
 from trainables.team import Team
+from trainables.training import augment
+from trainables.training.augment import cutmix
+from trainables.training.randomness import Purpose, generator
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)

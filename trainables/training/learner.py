@@ -12,18 +12,18 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from trainables import models
-from trainables.batch_norm import uses_batches
 from trainables.config import TrialConfig
 from trainables.data import Dataset, open_dataset
 from trainables.data.pixels import Pixels, open_pixels
-from trainables.feed import Feed, Normalisation
 from trainables.heap import keep_freed
-from trainables.learning_rate import learning_rate
 from trainables.models.schedule import scheduled, set_progress
-from trainables.randomness import Purpose, seed
-from trainables.scoring import Score
-from trainables.stepper import Stepper
 from trainables.team import Team
+from trainables.training.batch_norm import uses_batches
+from trainables.training.feed import Feed, Normalisation
+from trainables.training.learning_rate import learning_rate
+from trainables.training.randomness import Purpose, seed
+from trainables.training.scoring import Score
+from trainables.training.stepper import Stepper
 
 EVALUATION_BATCH = 256
 
