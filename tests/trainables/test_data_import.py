@@ -19,13 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainables.data import DataError, Symmetries, import_chunks, open_dataset, splitting, verify
+from trainables.data import DataError, Symmetries, open_dataset, verify
 from trainables.data.describe import About
-from trainables.data.import_job import ImportRequestError
-from trainables.data.importer import import_
-from trainables.data.listing import Listing
+from trainables.data.importing import chunks, splitting
+from trainables.data.importing.importer import import_
+from trainables.data.importing.job import ImportRequestError
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import TEST, TRAIN, VALID
 from trainables.data.parquet import batches
-from trainables.data.splitting import TEST, TRAIN, VALID
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -89,17 +90,17 @@ def target(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _not_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(import_chunks, "_synced", lambda _: None)
+    monkeypatch.setattr(chunks, "_synced", lambda _: None)
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr("trainables.data.import_job.rows_per_chunk", lambda _: 8)
+    monkeypatch.setattr("trainables.data.importing.job.rows_per_chunk", lambda _: 8)
 
 
 @pytest.fixture
 def five_chunks(monkeypatch):
-    monkeypatch.setattr("trainables.data.import_job.rows_per_chunk", lambda _: 20)
+    monkeypatch.setattr("trainables.data.importing.job.rows_per_chunk", lambda _: 20)
 
 
 def problems(*arguments, **options) -> str:
@@ -361,28 +362,28 @@ def test_interrupted_goes_on_where_it_was(target, tmp_path, reads_before):
     memory.reads.clear()
     dataset = import_(listed(read=memory), target, note=said.append)
     assert said[1].startswith("going on with an interrupted import: ")
-    assert len(memory.reads) <= 60 - max(reads_before - 16 - import_chunks.AHEAD, 0)
+    assert len(memory.reads) <= 60 - max(reads_before - 16 - chunks.AHEAD, 0)
     assert dataset.fingerprint == import_(listed(), tmp_path / "whole").fingerprint
 
 
-def _killed_after(target: Path, chunks: int) -> None:
+def _killed_after(target: Path, finished: int) -> None:
     """Imports, and kills its own process as the shard after so many is to be recorded."""
-    finish, done = import_chunks.Journal.finish, itertools.count()
+    finish, done = chunks.Journal.finish, itertools.count()
 
     def kill(self, chunk, rows):
-        if next(done) == chunks:
+        if next(done) == finished:
             os.kill(os.getpid(), signal.SIGKILL)
         finish(self, chunk, rows)
 
-    import_chunks.Journal.finish = kill
+    chunks.Journal.finish = kill
     import_(listed(), target)
 
 
 @pytest.mark.usefixtures("small_chunks")
 def test_killed_goes_on_where_it_was(target, tmp_path):
     context = multiprocessing.get_context("fork")
-    for chunks in (2, 1, 3):
-        process = context.Process(target=_killed_after, args=(target, chunks))
+    for finished in (2, 1, 3):
+        process = context.Process(target=_killed_after, args=(target, finished))
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
@@ -403,7 +404,7 @@ def test_interrupted_before_and_after_the_rename(target, monkeypatch, moment):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"trainables.data.import_job.{moment}", fail)
+        patch.setattr(f"trainables.data.importing.job.{moment}", fail)
         with pytest.raises(KeyboardInterrupt):
             import_(listed(), target)
     assert target.exists() == (moment == "replace")
@@ -475,11 +476,11 @@ def test_few_images_are_in_memory(target, monkeypatch):
         nonlocal waiting
         waiting -= 1
 
-    monkeypatch.setattr("trainables.data.import_job.SAMPLED", 0)
+    monkeypatch.setattr("trainables.data.importing.job.SAMPLED", 0)
     import_(listed(400, read=read), target, progress=count)
-    assert most <= import_chunks.AHEAD + 2
-    assert import_chunks.rows_per_chunk(15_000) == 2048
-    assert import_chunks.rows_per_chunk(5_000_000) == 53
+    assert most <= chunks.AHEAD + 2
+    assert chunks.rows_per_chunk(15_000) == 2048
+    assert chunks.rows_per_chunk(5_000_000) == 53
 
 
 def test_progress_counts_every_image(target):

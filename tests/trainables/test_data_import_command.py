@@ -152,7 +152,7 @@ def test_interrupted_is_told_how_to_go_on(source, home, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainables.data.import_chunks.decode", interrupt)
+    monkeypatch.setattr("trainables.data.importing.chunks.decode", interrupt)
     assert imported(source, home) == 130
     assert "give the same command again to go on from here" in capsys.readouterr().err
     assert catalogue.imported(home / "data") == []

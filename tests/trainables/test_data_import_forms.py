@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from trainables.data import DataError, Symmetries, forms
-from trainables.data.array_images import from_arrays
+from trainables.data import DataError, Symmetries
 from trainables.data.builtin import galaxies
-from trainables.data.forms import (
+from trainables.data.importing import forms
+from trainables.data.importing.array_images import from_arrays
+from trainables.data.importing.forms import (
     Options,
     UnknownFormError,
     arrays,
@@ -24,9 +25,9 @@ from trainables.data.forms import (
     huggingface,
     table,
 )
-from trainables.data.forms.table import numbered
-from trainables.data.label_table import texts
-from trainables.data.splitting import TEST, TRAIN, VALID
+from trainables.data.importing.forms.table import numbered
+from trainables.data.importing.label_table import texts
+from trainables.data.importing.splitting import TEST, TRAIN, VALID
 
 IMAGE = pa.struct({"path": pa.string(), "bytes": pa.binary()})
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from trainables.data import SPLITS, DataError, forms, published_sets
-from trainables.data.forms import Options
-from trainables.data.mat_file import read_mat
-from trainables.data.published_sets import PUBLISHED
-from trainables.data.unpacked import Paths
+from trainables.data import SPLITS, DataError
+from trainables.data.importing import forms, published_sets
+from trainables.data.importing.forms import Options
+from trainables.data.importing.mat_file import read_mat
+from trainables.data.importing.published_sets import PUBLISHED
+from trainables.data.importing.unpacked import Paths
 
 TENCH, COCK, HEN = "n01440764", "n01514668", "n01514859"
 
@@ -566,7 +567,7 @@ def test_damaged_matlab_files_are_data_errors(tmp_path, compressed):
 
 
 def test_a_matlab_file_that_grows_when_unpacked_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("trainables.data.mat_file.MAX_MAT_BYTES", 2**16)
+    monkeypatch.setattr("trainables.data.importing.mat_file.MAX_MAT_BYTES", 2**16)
     path = tmp_path / "a.mat"
     savemat(path, zeros=np.zeros(2**14))
     with pytest.raises(DataError, match=r"damaged \(more than .* MiB unpacked"):

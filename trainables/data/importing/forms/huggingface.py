@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.dataset import DataError
-from trainables.data.foreign_parquet import ForeignFile, ForeignImages
-from trainables.data.forms import Options
-from trainables.data.forms.table import numbered
-from trainables.data.image_files import walk
-from trainables.data.listing import Listing
-from trainables.data.splitting import split_index
+from trainables.data.importing.foreign_parquet import ForeignFile, ForeignImages
+from trainables.data.importing.forms import Options
+from trainables.data.importing.forms.table import numbered
+from trainables.data.importing.image_files import walk
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import split_index
 
 GENERAL = True
 NO_LABEL = ("", "-1")

@@ -13,14 +13,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from trainables.data import label_table
 from trainables.data.builtin.galaxies import CLASSES
 from trainables.data.dataset import DataError, Symmetries
 from trainables.data.describe import About
-from trainables.data.forms import Options
-from trainables.data.image_files import MAX_FILE_BYTES, Reader, escapes, is_image, walk
-from trainables.data.listing import Listing
-from trainables.data.splitting import split_index
+from trainables.data.importing import label_table
+from trainables.data.importing.forms import Options
+from trainables.data.importing.image_files import MAX_FILE_BYTES, Reader, escapes, is_image, walk
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import split_index
 
 ID = "galaxyID"
 # label2 to label4 put the eight classes together; the tables have numbers, these names are ours.

@@ -8,9 +8,9 @@ from typing import overload
 
 import numpy as np
 
-from trainables.data import published_sets
-from trainables.data.image_files import Reader, folders, is_image, walk
-from trainables.data.listing import Listing
+from trainables.data.importing import published_sets
+from trainables.data.importing.image_files import Reader, folders, is_image, walk
+from trainables.data.importing.listing import Listing
 
 NO_SPLIT = -1
 ARCHIVES = (".tar", ".tgz", ".gz", ".zip")

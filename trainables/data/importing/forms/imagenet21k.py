@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.data.dataset import DataError
-from trainables.data.image_files import folders
-from trainables.data.listing import Listing
-from trainables.data.splitting import TEST
-from trainables.data.unpacked import NO_SPLIT, Images, absent
+from trainables.data.importing.image_files import folders
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import TEST
+from trainables.data.importing.unpacked import NO_SPLIT, Images, absent
 
 if TYPE_CHECKING:
-    from trainables.data.forms import Options
+    from trainables.data.importing.forms import Options
 
 WNID = re.compile(r"n\d{8}")
 WORDS = re.compile(r"(n\d{8})[\s,]+([^,]+)")

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.dataset import DataError
-from trainables.data.listing import Listing
-from trainables.data.mat_file import mat_variables
-from trainables.data.splitting import TEST, TRAIN, VALID
-from trainables.data.unpacked import Images, absent, outside
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.mat_file import mat_variables
+from trainables.data.importing.splitting import TEST, TRAIN, VALID
+from trainables.data.importing.unpacked import Images, absent, outside
 
 if TYPE_CHECKING:
-    from trainables.data.forms import Options
+    from trainables.data.importing.forms import Options
 
 LABELS, SPLITS, IMAGES = "imagelabels.mat", "setid.mat", "jpg"
 SETS = {"trnid": TRAIN, "valid": VALID, "tstid": TEST}

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainables.data.dataset import DataError
-from trainables.data.image_files import escapes
-from trainables.data.listing import Listing
-from trainables.data.mat_file import mat_variables, single
-from trainables.data.splitting import TEST
-from trainables.data.unpacked import NO_SPLIT, Images, absent, outside
+from trainables.data.importing.image_files import escapes
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.mat_file import mat_variables, single
+from trainables.data.importing.splitting import TEST
+from trainables.data.importing.unpacked import NO_SPLIT, Images, absent, outside
 
 if TYPE_CHECKING:
-    from trainables.data.forms import Options
+    from trainables.data.importing.forms import Options
 
 META, TRAIN_ANNOS = "cars_meta.mat", "cars_train_annos.mat"
 TEST_ANNOS = "cars_test_annos_withlabels.mat"

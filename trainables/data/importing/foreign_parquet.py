@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data import label_table
 from trainables.data.dataset import DataError
-from trainables.data.image_files import MAX_FILE_BYTES
+from trainables.data.importing import label_table
+from trainables.data.importing.image_files import MAX_FILE_BYTES
 from trainables.data.parquet import first_line, names_in
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data import splitting
 from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
 from trainables.data.describe import describe
 from trainables.data.folder import open_dataset
-from trainables.data.import_chunks import Chunk, ChunkWriter, chunk_path, chunks, rows_per_chunk
-from trainables.data.import_journal import Journal
-from trainables.data.listing import Listing
+from trainables.data.importing import splitting
+from trainables.data.importing.chunks import Chunk, ChunkWriter, chunk_path, chunks, rows_per_chunk
+from trainables.data.importing.journal import Journal
+from trainables.data.importing.listing import Listing
 from trainables.data.room import check_room
 
 SHOWN = 20

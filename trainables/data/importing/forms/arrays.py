@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.array_images import from_arrays, role_of
 from trainables.data.dataset import DataError
-from trainables.data.forms import Options
-from trainables.data.listing import Listing
+from trainables.data.importing.array_images import from_arrays, role_of
+from trainables.data.importing.forms import Options
+from trainables.data.importing.listing import Listing
 
 GENERAL = True
 MAX_ARRAY_BYTES = 8 * 2**30

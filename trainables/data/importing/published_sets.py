@@ -2,8 +2,8 @@
 
 They are those of Nauen et al., Which Transformer to Favor (WACV 2025), but for CIFAR-10. Nothing is
 downloaded: whoever has a data set unpacks it and imports it by the form of the same name in
-`trainables.data.forms`. Facts are from the pages and papers that each entry names; what they do
-not say is None, with the reason in `unknown`.
+`forms`. Facts are from the pages and papers that each entry names; what they do not say is None,
+with the reason in `unknown`.
 """
 
 from collections.abc import Mapping

@@ -15,12 +15,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data import label_table
 from trainables.data.dataset import SPLITS, DataError
-from trainables.data.forms import Options
-from trainables.data.image_files import Reader, escapes, folders, is_image, walk
-from trainables.data.listing import Listing
-from trainables.data.splitting import split_index
+from trainables.data.importing import label_table
+from trainables.data.importing.forms import Options
+from trainables.data.importing.image_files import Reader, escapes, folders, is_image, walk
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import split_index
 
 GENERAL = True
 IDS = ("file_name", "filename", "path", "id", "image_id", "image", "file")

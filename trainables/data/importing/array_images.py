@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from trainables.data.dataset import SPLITS, DataError
 from trainables.data.describe import About
-from trainables.data.forms.table import numbered
-from trainables.data.listing import Listing
-from trainables.data.splitting import split_index
+from trainables.data.importing.forms.table import numbered
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import split_index
 
 NAMES = {
     "images": ("images", "image", "data", "x"),

@@ -1,7 +1,7 @@
 """What a source of images holds, before any image is read: one form for all importers.
 
-N = images. A form of source (`trainables.data.forms`) makes a listing; `importer` reads its images,
-splits them and writes the shards.
+N = images. A form of source (`forms`) makes a listing; `importer` reads its images, splits them and
+writes the shards.
 """
 
 from collections.abc import Callable, Sequence

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from trainables.data import forms
 from trainables.data.dataset import SPLITS, DataError, Dataset, Progress, Symmetries
 from trainables.data.describe import About
-from trainables.data.import_job import ImportRequestError
-from trainables.data.importer import import_, name_mistakes, share_mistakes
+from trainables.data.importing import forms
+from trainables.data.importing.importer import import_, name_mistakes, share_mistakes
+from trainables.data.importing.job import ImportRequestError
 
 SHARES = (0.8, 0.1, 0.1)
 

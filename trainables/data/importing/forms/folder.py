@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from trainables.data.dataset import DataError
-from trainables.data.forms import Options
-from trainables.data.image_files import Reader, folders, hidden, is_image, walk
-from trainables.data.listing import Listing
-from trainables.data.splitting import split_index
+from trainables.data.importing.forms import Options
+from trainables.data.importing.image_files import Reader, folders, hidden, is_image, walk
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import split_index
 
 GENERAL = True
 

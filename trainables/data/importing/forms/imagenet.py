@@ -17,14 +17,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from trainables.data.dataset import DataError
-from trainables.data.forms.imagenet21k import WNID, wnids, words
-from trainables.data.listing import Listing
-from trainables.data.mat_file import mat_variables, single
-from trainables.data.splitting import TEST
-from trainables.data.unpacked import NO_SPLIT, SHOWN, Images, absent, outside
+from trainables.data.importing.forms.imagenet21k import WNID, wnids, words
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.mat_file import mat_variables, single
+from trainables.data.importing.splitting import TEST
+from trainables.data.importing.unpacked import NO_SPLIT, SHOWN, Images, absent, outside
 
 if TYPE_CHECKING:
-    from trainables.data.forms import Options
+    from trainables.data.importing.forms import Options
 
 KAGGLE = "ILSVRC/Data/CLS-LOC/"
 GROUND_TRUTH, META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data import splitting
 from trainables.data.catalogue import names
 from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
-from trainables.data.import_job import ImportJob, ImportRequestError
-from trainables.data.listing import Listing
+from trainables.data.importing import splitting
+from trainables.data.importing.job import ImportJob, ImportRequestError
+from trainables.data.importing.listing import Listing
 from trainables.data.lock import exclusive
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

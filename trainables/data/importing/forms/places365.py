@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.data.dataset import DataError
-from trainables.data.image_files import escapes, folders
-from trainables.data.listing import Listing
-from trainables.data.splitting import TEST
-from trainables.data.unpacked import NO_SPLIT, Images, absent, outside
+from trainables.data.importing.image_files import escapes, folders
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import TEST
+from trainables.data.importing.unpacked import NO_SPLIT, Images, absent, outside
 
 if TYPE_CHECKING:
-    from trainables.data.forms import Options
+    from trainables.data.importing.forms import Options
 
 CATEGORIES = "categories_places365.txt"
 LISTS = {"places365_train_standard.txt": NO_SPLIT, "places365_val.txt": TEST}

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from trainables.data.dataset import SPLITS
 from trainables.data.decode import DecodeError, decode
-from trainables.data.import_journal import Bad, Journal
-from trainables.data.listing import Listing
+from trainables.data.importing.journal import Bad, Journal
+from trainables.data.importing.listing import Listing
+from trainables.data.importing.splitting import TEST, TRAIN, VALID
 from trainables.data.parquet import ROWS_PER_SHARD, write_split
-from trainables.data.splitting import TEST, TRAIN, VALID
 
 CHUNK_BYTES = 256 * 2**20
 AHEAD = 64
