@@ -14,7 +14,7 @@ from typing import Any
 from search.plan import Plan
 from search.record import Record, State, config_hash
 from trainables import records
-from trainables.data.lock import exclusive
+from trainables.lock import exclusive
 from trainables.metrics import EPOCH, FINAL
 from trainables.training_time import of_folder
 

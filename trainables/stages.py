@@ -4,7 +4,6 @@ A first stage is a trial of its own in a folder named for everything that it is 
 that differ only in their second stage share it: who comes first trains it, the others wait.
 """
 
-import fcntl
 import hashlib
 import json
 import time
@@ -12,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 
 from trainables import checkpoint, models
 from trainables.config import TrialConfig
 from trainables.data import open_dataset
+from trainables.lock import taken
 from trainables.models.resize import resize
 from trainables.recipe import Pretraining, Recipe
 from trainables.team import Team
@@ -62,17 +62,9 @@ def held(path: Path, team: Team) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
-        while not team.agree(team.leads and _locked(handle)):
+        while not team.agree(team.leads and taken(handle)):
             time.sleep(_POLL_SECONDS)
         yield
-
-
-def _locked(handle: TextIO) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def begin(

@@ -12,6 +12,7 @@ from trainables import checkpoint, records, stages
 from trainables.config import TrialConfig
 from trainables.data import describe
 from trainables.data.parquet import batches, write_split
+from trainables.lock import taken
 from trainables.training.learner import Learner
 from trainables.trial import Trial
 
@@ -169,6 +170,6 @@ def test_a_stage_held_by_another_is_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(stages.time, "sleep", sleep)
     path = tmp_path / "stage.lock"
     first = path.open("a")
-    stages.fcntl.flock(first, stages.fcntl.LOCK_EX)
+    assert taken(first)
     with stages.held(path, ALONE):
         assert len(turns) == 3

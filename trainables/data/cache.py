@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from trainables.data.dataset import DataError, Dataset, Progress
 from trainables.data.decode import DECODE_VERSION, DecodeError, decode
-from trainables.data.lock import exclusive
 from trainables.data.parquet import Batch, batches
 from trainables.data.room import check_room
+from trainables.lock import exclusive
 
 SHOWN = 20
 

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from spaces.space import Value
 from trainables import records
-from trainables.data.lock import exclusive
 from trainables.efficiency.summary import Answer, summarise
 from trainables.efficiency.table import arrow
+from trainables.lock import exclusive
 
 Row = dict[str, Any]
 

@@ -21,7 +21,7 @@ from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
 from trainables.data.importing import splitting
 from trainables.data.importing.job import ImportJob, ImportRequestError
 from trainables.data.importing.listing import Listing
-from trainables.data.lock import exclusive
+from trainables.lock import exclusive
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
