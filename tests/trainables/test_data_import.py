@@ -90,7 +90,7 @@ def target(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _not_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(chunks, "_synced", lambda _: None)
+    monkeypatch.setattr(chunks, "sync", lambda _: None)
 
 
 @pytest.fixture

@@ -152,11 +152,11 @@ QUIET = Occupancy(None, None, None, None, 0.0, 0, {})
 @pytest.fixture
 def machine(monkeypatch):
     """A machine of two cores whose clocks and processes are what a test says."""
-    told = SimpleNamespace(at=0.0, own=0.0, cores=[IDLE, IDLE], usable={0, 1}, gpu=QUIET)
+    told = SimpleNamespace(at=0.0, own=0.0, cores=[IDLE, IDLE], usable=[0, 1], gpu=QUIET)
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: told.at))
     monkeypatch.setattr(module, "_own_s", lambda: told.own)
     monkeypatch.setattr(psutil, "cpu_times", lambda **_percpu: told.cores)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: told.usable, raising=False)
+    monkeypatch.setattr(module, "usable_cores", lambda: told.usable)
     monkeypatch.setattr(module, "occupancy", lambda _device: told.gpu)
     return told
 
@@ -203,7 +203,7 @@ def test_stretches_too_short_for_the_clock_are_taken_together(machine):
 
 
 def test_only_cores_count_that_this_process_may_use(machine):
-    machine.usable = {1}
+    machine.usable = [1]
     others = OtherLoad(CPU)
     spend(machine, 10, 1.0, 1.0, 1.0)
     assert looked(others) == (pytest.approx(0), False)

@@ -1,7 +1,6 @@
 """Reads, checks and writes the images of an import, chunk by chunk: a chunk becomes one shard."""
 
 import hashlib
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,6 +18,8 @@ from trainables.data.importing.journal import Bad, Journal
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.splitting import TEST, TRAIN, VALID
 from trainables.data.parquet import ROWS_PER_SHARD, write_split
+from trainables.processor import usable_cores
+from trainables.records import sync
 
 CHUNK_BYTES = 256 * 2**20
 AHEAD = 64
@@ -68,7 +69,7 @@ class ChunkWriter:
         self._journal, self._folder = journal, folder
 
     def __enter__(self) -> Self:
-        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        self._pool = ThreadPoolExecutor(len(usable_cores()))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,7 +86,7 @@ class ChunkWriter:
             )
             rows = len(chunk.images) - self._journal.left_out_of(chunk.number)
             for shard in scratch.iterdir():
-                _synced(shard)
+                sync(shard)
                 shard.rename(chunk_path(self._folder, chunk.number))
             self._journal.finish(chunk.number, rows)
 
@@ -152,8 +153,3 @@ class ChunkWriter:
 def chunk_path(folder: Path, number: int) -> Path:
     """Where in the folder of an import a chunk's shard waits for its name."""
     return folder / f"{number:05d}.chunk"
-
-
-def _synced(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
