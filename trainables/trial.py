@@ -1,7 +1,5 @@
 """One trial: open (build, restore), epoch after epoch, done. Plain PyTorch, no Ray.
 
-    torchrun --nproc-per-node 2 -m trainables.trial linformer --set depth=6 dim=64 heads=4 grid=8
-
 Stopped at any epoch and opened again, a trial goes on as if it had never stopped: see `learner`.
 """
 
@@ -239,12 +237,5 @@ class Trial:
             shutil.rmtree(self._checkpoints, ignore_errors=True)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """`python -m trainables.trial`; returns its exit code."""
-    from trainables import trial_command
-
-    return trial_command.main(arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit("one training is started by: python -m trainables MODEL --set NAME=VALUE ...")

@@ -1,6 +1,7 @@
-"""`python -m trainables.trial`: what it prints, what it refuses, its exit codes."""
+"""`python -m trainables`: what it prints, what it refuses, its exit codes."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.trainables.tiny_trial import log
+from trainables.__main__ import main
 from trainables.training.learner import Learner
-from trainables.trial_command import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ["image_size=16", "epochs=2", "grid=4", "depth=1", "dim=16", "heads=2", "batch_size=16"]
@@ -147,10 +148,16 @@ def test_another_trial_in_the_directory_is_refused_with_the_difference(run, fold
     assert log(folder) == before
 
 
+def test_the_module_of_a_trial_says_how_to_start_one(monkeypatch):
+    monkeypatch.delitem(sys.modules, "trainables.trial")
+    with pytest.raises(SystemExit, match="python -m trainables MODEL"):
+        runpy.run_module("trainables.trial", run_name="__main__")
+
+
 @pytest.mark.slow
 def test_under_torchrun(tiny_data, tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = [*torchrun, "--nproc-per-node", "2", "-m", "trainables.trial", "vit"]
+    command = [*torchrun, "--nproc-per-node", "2", "-m", "trainables", "vit"]
     options = ["--data", tiny_data, "--directory", tmp_path / "trial", "--set", *SMALL]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

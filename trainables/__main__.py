@@ -1,4 +1,7 @@
-"""One training from the command line: `python -m trainables.trial`, alone or under torchrun."""
+"""One training from the command line, alone or under torchrun.
+
+    torchrun --nproc-per-node 2 -m trainables linformer --set depth=6 dim=64 heads=4 grid=8
+"""
 
 import argparse
 import json
@@ -32,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Exit codes: 0 done, 1 failed or infeasible, 2 bad request, 4 data, 6 storage.
     """
-    parser = argparse.ArgumentParser(prog="python -m trainables.trial", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m trainables", description=main.__doc__)
     parser.add_argument("model", help=", ".join(models.names()))
     parser.add_argument("--data", default="digits", help="a data set's name or folder")
     parser.add_argument("--data-home", type=Path, default=Path("sweeps/data"))
@@ -60,3 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         return _complain(error, 6)
     return 0 if line["state"] == "complete" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
