@@ -1,6 +1,6 @@
 """One training from the command line, alone or under torchrun.
 
-    torchrun --nproc-per-node 2 -m trainables linformer --set depth=6 dim=64 heads=4 grid=8
+torchrun --nproc-per-node 2 -m trainables linformer --set depth=6 dim=64 heads=4 grid=8
 """
 
 import argparse
@@ -13,7 +13,7 @@ from trainables import fields, models
 from trainables.config import TrialConfig
 from trainables.data import DataError, UnknownDatasetError, locate
 from trainables.team import Team, launched
-from trainables.trial import Line, Trial
+from trainables.trial import Trial
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -49,11 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
             TrialConfig.from_flat(flat)  # a bad request is refused before data is made
             flat |= _located(flat, given.data_home, team)
             trial = Trial(TrialConfig.from_flat(flat), given.directory, team)
-            line: Line = {"done": False}
-            while not line["done"]:
+            line = None
+            while line is None or not line.done:
                 line = trial.epoch()
                 if team.leads:
-                    sys.stdout.write(json.dumps(line) + "\n")
+                    sys.stdout.write(json.dumps(line.document()) + "\n")
     except UnknownDatasetError as error:
         return _complain(error, 2)
     except DataError as error:
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(error, 2)
     except OSError as error:
         return _complain(error, 6)
-    return 0 if line["state"] == "complete" else 1
+    return 0 if line.state == "complete" else 1
 
 
 if __name__ == "__main__":

@@ -8,12 +8,9 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainables import processor
-
-if TYPE_CHECKING:
-    from trainables.training.learner import Learner
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "mlflow", "pyarrow", "numpy", "fvcore")
 
@@ -56,19 +53,4 @@ def facts() -> dict[str, Any]:
         "processor": processor.name(),
         "cpus": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-    }
-
-
-def about(learner: "Learner") -> dict[str, Any]:
-    """The facts, and what is particular to one trial."""
-    import torch
-
-    return {
-        **facts(),
-        "data": {"name": learner.dataset.name, "sha256": learner.dataset.fingerprint},
-        "seed": learner.task.seed,
-        "workers": {"count": learner.team.size, "device": learner.team.device.type},
-        "threads": torch.get_num_threads(),
-        "steps": learner.stepper.facts(),
-        "pixels": learner.feed.pixels.why,
     }

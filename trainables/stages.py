@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,6 +22,7 @@ from trainables.models.resize import resize
 from trainables.recipe import Pretraining, Recipe
 from trainables.team import Team
 from trainables.training.learner import Learner
+from trainables.trial_log import Line
 
 _POLL_SECONDS = 1.0
 
@@ -71,27 +71,27 @@ def begin(
     config: TrialConfig,
     learner: Learner,
     folder: Path,
-    train: Callable[[TrialConfig, Path], dict[str, Any]],
-) -> tuple[dict[str, Any], list[str]]:
+    train: Callable[[TrialConfig, Path], Line],
+) -> tuple[Line | None, list[str]]:
     """Let `learner` start from the stage before, trained in a folder in `folder` unless it was.
 
-    `train` trains a stage there to its end and returns the last line of its metrics, which is
-    returned with notes of what was done.
+    `train` trains a stage there to its end and returns the last line of its log, which is returned
+    (None: there is no stage before) with notes of what was done.
     """
     stage = first_stage(config)
     if stage is None:
-        return {"state": "complete"}, []
+        return None, []
     data, own = open_dataset(Path(stage.task.data)), learner.dataset
     place = folder / key(stage, data.fingerprint)
     with held(place.with_suffix(".lock"), learner.team):
         last = train(stage, place)
-    if last["state"] != "complete":
+    if last.state != "complete":
         return last, []
     weights = _resized(stage, place, data.num_classes, config.task.image_size)
     if data.fingerprint != own.fingerprint:
         weights = {name: v for name, v in weights.items() if name not in _of_classes(config)}
     learner.begin(weights)
-    top1 = last["best_valid_top1"]
+    top1 = last.metrics["best_valid_top1"]
     return last, [f"started from stage {place.name}, validation accuracy {top1:.4f}"]
 
 

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 from trainables import records
 from trainables.metrics import TRAINING_TIME
+from trainables.trial_log import Line
 
-Line = Mapping[str, Any]
+Event = Mapping[str, Any]  # a line of `attempts.jsonl`
+Metrics = Mapping[str, float]  # of an epoch
 
 _SECONDS = 3600  # of an hour
 
@@ -42,7 +44,7 @@ def of_folder(folder: Path, lines: Sequence[Line]) -> TrainingTime:
 
 
 def training_time(
-    lines: Sequence[Line], attempts: Sequence[Line], workers: Mapping[str, Any]
+    lines: Sequence[Line], attempts: Sequence[Event], workers: Mapping[str, Any]
 ) -> TrainingTime:
     """The times of a trial: `lines` of its `metrics.jsonl`, `attempts` of its `attempts.jsonl`.
 
@@ -51,19 +53,19 @@ def training_time(
     epoch times GPUs, the mean of all epochs. On a CPU there are none. Raises ValueError if no line
     has a time.
     """
-    timed = {line["epoch"]: line for line in lines if "train_seconds" in line}
+    timed = {line.epoch: line.metrics for line in lines if "train_seconds" in line.metrics}
     if not timed:
         raise ValueError("no epoch was trained to its end")
     steady = _steady(timed, attempts)
-    kept = sum(line["train_seconds"] for line in timed.values())
+    kept = sum(metrics["train_seconds"] for metrics in timed.values())
     hours = kept * workers["count"] / _SECONDS
     values = {
-        "train_seconds_per_epoch": median(line["train_seconds"] for line in steady),
-        "evaluation_seconds_per_epoch": median(line["valid_seconds"] for line in steady),
+        "train_seconds_per_epoch": median(metrics["train_seconds"] for metrics in steady),
+        "evaluation_seconds_per_epoch": median(metrics["valid_seconds"] for metrics in steady),
         "worker_hours": hours,
     }
     reasons = {}
-    lost = _lost_seconds(timed, {line["epoch"]: line["ended_unix_s"] for line in lines}, attempts)
+    lost = _lost_seconds(timed, {line.epoch: line.ended_unix_s for line in lines}, attempts)
     if lost is None:
         reasons["worker_hours_paid"] = "nothing tells when an epoch that was cut off ended"
     else:
@@ -76,15 +78,15 @@ def training_time(
     return TrainingTime(values, reasons)
 
 
-def _steady(timed: Mapping[int, Line], attempts: Sequence[Line]) -> list[Line]:
+def _steady(timed: Mapping[int, Metrics], attempts: Sequence[Event]) -> list[Metrics]:
     """The epochs without warm-up; all, if each has it."""
     opened = {event["epoch"] for event in attempts if event["event"] == "open"} | {0}
-    steady = [line for epoch, line in timed.items() if epoch - 1 not in opened]
+    steady = [metrics for epoch, metrics in timed.items() if epoch - 1 not in opened]
     return steady or list(timed.values())
 
 
 def _lost_seconds(
-    timed: Mapping[int, Line], ended: Mapping[int, float], attempts: Sequence[Line]
+    timed: Mapping[int, Metrics], ended: Mapping[int, float], attempts: Sequence[Event]
 ) -> float | None:
     """At most what training took that is in no time of a line; None if that cannot be told.
 
@@ -108,5 +110,5 @@ def _lost_seconds(
     return lost
 
 
-def _unix_s(event: Line) -> float:
+def _unix_s(event: Event) -> float:
     return datetime.fromisoformat(event["at"]).timestamp()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.trainables.tiny_trial import ALONE, FLAT, assert_same, finish, log, told
-from trainables import checkpoint, records, stages
+from trainables import checkpoint, records, stages, trial_log
 from trainables.config import TrialConfig
 from trainables.data import describe
 from trainables.data.parquet import batches, write_split
@@ -52,7 +52,8 @@ def test_the_second_stage_starts_from_the_resized_first(uncut, tiny_data):
     fresh = two_staged(tiny_data, uncut["folder"].parent / "other").learner.model.state_dict()
     assert best["position"].shape != fresh["position"].shape
     learner = Learner(TrialConfig.from_flat(PATCHED | TWO | {"data": str(tiny_data)}), ALONE)
-    stages.begin(learner_config(tiny_data), learner, stage.parent, lambda *_: log(stage)[-1])
+    last = trial_log.read(stage)[-1]
+    stages.begin(learner_config(tiny_data), learner, stage.parent, lambda *_: last)
     begun = learner.model.state_dict()
     assert torch.equal(begun["head.weight"], best["head.weight"])
     assert not torch.equal(begun["position"], fresh["position"])

@@ -7,6 +7,7 @@ on the number of workers, and an epoch can be run again. B batch, S pixels a sid
 
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -86,6 +87,17 @@ class Learner:
     @property
     def train_images(self) -> int:
         return self.dataset.rows("train")
+
+    def facts(self) -> dict[str, Any]:
+        """What its numbers depend on beside code and machine, ready for JSON."""
+        return {
+            "data": {"name": self.dataset.name, "sha256": self.dataset.fingerprint},
+            "seed": self.task.seed,
+            "workers": {"count": self.team.size, "device": self.team.device.type},
+            "threads": torch.get_num_threads(),
+            "steps": self.stepper.facts(),
+            "pixels": self.feed.pixels.why,
+        }
 
     def state(self) -> dict:
         return {"model": self.model.state_dict(), **self.stepper.state()}
