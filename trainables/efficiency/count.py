@@ -14,10 +14,6 @@ import torch
 from trainables.efficiency.flop_rules import FREE, MULTIPLY_ADDS, RULES
 from trainables.models.schedule import set_progress
 
-with warnings.catch_warnings():  # fvcore scripts a loss when imported, which torch deprecates
-    warnings.simplefilter("ignore", FutureWarning)
-    from fvcore.nn import FlopCountAnalysis
-
 
 @dataclass(frozen=True)
 class Counts:
@@ -51,7 +47,7 @@ def count(model: torch.nn.Module, image_size: int, in_chans: int = 3) -> Counts:
     one on `meta` is traced with zeros on the CPU.
     """
     traceable, image = _traceable(model, image_size, in_chans)
-    analysis = FlopCountAnalysis(traceable, image)
+    analysis = _analysis(traceable, image)
     rules: dict[str, Any] = {f"aten::{name}": rule for name, rule in RULES.items()}
     analysis.set_op_handle(**rules)
     analysis.set_op_handle(**{f"aten::{name}": None for name in FREE})
@@ -73,6 +69,14 @@ def count(model: torch.nn.Module, image_size: int, in_chans: int = 3) -> Counts:
         by_module=dict(by_module),
         uncounted=dict(analysis.unsupported_ops().most_common()),
     )
+
+
+def _analysis(model: torch.nn.Module, image: torch.Tensor) -> Any:
+    """fvcore's analysis of a model. Who measures and counts nothing needs no fvcore."""
+    with warnings.catch_warnings():  # it scripts a loss when imported, which torch deprecates
+        warnings.simplefilter("ignore", FutureWarning)
+        from fvcore.nn import FlopCountAnalysis
+    return FlopCountAnalysis(model, image)
 
 
 def _traceable(
