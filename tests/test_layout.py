@@ -156,6 +156,13 @@ def test_files_are_named_for_what_they_hold_and_are_short(house):
 
 
 @pytest.mark.parametrize("house", HOUSES)
+def test_the_tests_mirror_the_tree(house):
+    for path in (ROOT / "tests" / house).rglob("test_*.py"):
+        folder = path.parent.relative_to(ROOT / "tests")
+        assert (ROOT / folder).is_dir(), f"{path.relative_to(ROOT)}: there is no {folder}"
+
+
+@pytest.mark.parametrize("house", HOUSES)
 def test_every_package_is_installed(house):
     listed = (ROOT / "pyproject.toml").read_text()
     for path in sources(house):
