@@ -91,6 +91,13 @@ def test_no_imports_run_in_a_circle():
         pytest.fail(f"imports run in a circle: {' <- '.join(error.args[1])}")
 
 
+def test_locks_of_files_have_one_place():
+    users = {
+        m for m, path in modules().items() if any(within(n, ("fcntl",)) for n in imported(path))
+    }
+    assert users == {"trainables.lock"}
+
+
 IMPORTING = "trainables.data.importing"
 
 
