@@ -36,10 +36,10 @@ from trainables.data.builtin.galaxies import CLASSES, example
 from trainables.data.describe import About
 from trainables.data.parquet import write_split
 from trainables.data.pixels import Pixels, open_pixels
-from trainables.feed import Feed
 from trainables.heap import keep_freed
 from trainables.recipe import Recipe
 from trainables.team import Team
+from trainables.training.feed import Feed
 
 BATCH = 64
 CORES = len(os.sched_getaffinity(0))

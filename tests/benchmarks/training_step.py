@@ -22,12 +22,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from trainables import models
-from trainables.augment import symmetries
 from trainables.config import TrialConfig
 from trainables.data import Dataset, decoded, locate
-from trainables.learner import Learner
-from trainables.scoring import Score
 from trainables.team import Team
+from trainables.training.augment import symmetries
+from trainables.training.learner import Learner
+from trainables.training.scoring import Score
 
 BATCH = 64
 MODEL, RUN = "linformer", "arXiv"

@@ -11,9 +11,9 @@ from torch import nn
 
 from trainables import fields, models, recipes
 from trainables.config import TrialConfig
-from trainables.learning_rate import learning_rate
-from trainables.optimizer import optimizer
 from trainables.recipe import Pretraining, Recipe
+from trainables.training.learning_rate import learning_rate
+from trainables.training.optimizer import optimizer
 
 TASK = {"model": "vit", "data": "", "image_size": 16, "epochs": 4}
 SIZES = {"grid": 4, "depth": 1, "dim": 16, "heads": 2}

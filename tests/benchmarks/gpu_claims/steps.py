@@ -10,10 +10,10 @@ from tests.benchmarks.training_step import BATCH, ours, plain, seconds
 from trainables import models
 from trainables.config import TrialConfig
 from trainables.data import Dataset
-from trainables.learner import Learner
-from trainables.mixed_precision import half
-from trainables.pace import Pace
 from trainables.team import Team
+from trainables.training.learner import Learner
+from trainables.training.mixed_precision import half
+from trainables.training.pace import Pace
 
 # the log's Linformer of 2.8 M parameters (patch 28), and WTTF's ViT-S/16
 SUBJECTS = {"Linformer 2.8 M": ("linformer", "arXiv"), "ViT-S/16": ("vit", "ViT-S/16")}
