@@ -27,14 +27,21 @@ HOUSES = ("search", "spaces", "trainables", "reports")
 COMING = (
     "docs/environment.md",
     "docs/gpu.md",
+    "reports/mlflow_contract.py",
+    "search/study_file.py",
+    "search/sweep_folder.py",
     "spaces/wttf.py",
     "tests/trainables/models",
     "trainables/__main__.py",
     "trainables/data/importing",
+    "trainables/errors.py",
+    "trainables/home.py",
     "trainables/lock.py",
     "trainables/processor.py",
     "trainables/training",
     "trainables/training_time.py",
+    "trainables/trial_folder.py",
+    "trainables/trial_log.py",
 )
 
 
@@ -186,7 +193,8 @@ def test_the_file_tree_is_whole(folder):
     if folder == "trainables" and not (ROOT / "trainables/training").exists():
         pytest.skip("its files are being moved")
     listed = {path for path in tree() if path.startswith(f"{folder}/")}
-    silent = {"__init__", "supplement", *spaces.names()}  # a new variant edits no page
+    going = {"home", "supplement"}
+    silent = {"__init__", *going, *spaces.names()}  # a new variant edits no page
     there = {f"{folder}/{p.name}" for p in (ROOT / folder).glob("*.py") if p.stem not in silent}
     assert there <= listed, there - listed
 
