@@ -3,3 +3,4 @@
 from search.simulation import simulate
 
 __all__ = ["simulate"]
+__version__ = "0.1.0"  # the one place of it: the distribution reads it here

@@ -1,0 +1,47 @@
+"""`vit-search` is the packages' own commands under one name."""
+
+import importlib
+import re
+
+import pytest
+
+import search
+from search import command
+
+
+@pytest.mark.parametrize("name", command.COMMANDS)
+def test_a_subcommand_is_the_main_of_its_module(name):
+    module = importlib.import_module(command.COMMANDS[name][0])
+    assert callable(module.main)
+
+
+def test_a_subcommand_gets_the_arguments_after_it(tmp_path, capsys):
+    assert command.main(["report", "nothing", "--home", str(tmp_path)]) == 2
+    assert "no MLflow database" in capsys.readouterr().err
+
+
+def test_a_subcommand_has_its_own_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["run", "--help"])
+    assert ended.value.code == 0
+    assert "--image-size" in capsys.readouterr().out
+
+
+def test_an_unknown_subcommand_is_refused_with_those_that_there_are(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["rum"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert all(name in told for name in command.COMMANDS)
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == f"vit-search {search.__version__}"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", search.__version__)
+
+
+def test_search_offers_its_public_name_alone():
+    assert search.__all__ == ["simulate"]
