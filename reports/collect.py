@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from spaces.space import nearest
+from trainables.errors import BadRequestError
 from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its import alone would report usage
@@ -70,16 +71,15 @@ class Sweep:
 def connect(home: Path, tracking_uri: str | None = None) -> MlflowClient:
     """A client of `tracking_uri`, else of MLFLOW_TRACKING_URI, else of `<home>/mlflow.db`.
 
-    ValueError: the SQLite file does not exist (MLflow would make an empty one).
+    BadRequestError: the SQLite file does not exist (MLflow would make an empty one).
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     uri = uri or f"sqlite:///{home.resolve() / 'mlflow.db'}"
     file = uri.removeprefix("sqlite:///")
     if file != uri and not Path(file).is_file():
-        raise ValueError(
-            f"no MLflow database at {file}; run a sweep first (python -m search.run linformer), "
-            "or name its folder with --home or its server with MLFLOW_TRACKING_URI"
-        )
+        said = f"no MLflow database at {file}; run a sweep first (python -m search.run linformer)"
+        hint = "or name its folder with --home or its server with MLFLOW_TRACKING_URI"
+        raise BadRequestError([f"{said}, {hint}"])
     return MlflowClient(uri)
 
 
@@ -104,23 +104,20 @@ def sweeps(client: MlflowClient) -> list[Sweep]:
 def find(client: MlflowClient, names: Sequence[str] = ()) -> list[Sweep]:
     """The sweeps called `names`, the newest sweep without a name.
 
-    Where several parent runs carry a name, the newest counts. ValueError: there is no sweep at
-    all, or none of some name; the message has the nearest name to each and those that exist.
+    Where several parent runs carry a name, the newest counts. BadRequestError: there is no
+    sweep at all, or none of some name; it has the nearest name to each and those that exist.
     """
     known = sweeps(client)
     if not known:
-        raise ValueError(
-            "MLflow holds no sweep yet; start one with python -m search.run linformer, or name "
-            "another folder with --home"
-        )
+        said = "MLflow holds no sweep yet; start one with python -m search.run linformer"
+        raise BadRequestError([f"{said}, or name another folder with --home"])
     listed = list(dict.fromkeys(sweep.name for sweep in known))
     unknown = [name for name in names if name not in listed]
     if unknown:
-        mistakes = (f"unknown sweep {name!r}{nearest(name, listed)}" for name in unknown)
         older = f" and {len(listed) - _LISTED} older ones" if len(listed) > _LISTED else ""
-        raise ValueError(
-            f"{'; '.join(mistakes)} (sweeps, newest first: {', '.join(listed[:_LISTED])}{older})"
-        )
+        there = f"sweeps, newest first: {', '.join(listed[:_LISTED])}{older}"
+        mistakes = [f"unknown sweep {name!r}{nearest(name, listed)}" for name in unknown]
+        raise BadRequestError([*mistakes[:-1], f"{mistakes[-1]} ({there})"])
     same = [[sweep for sweep in known if sweep.name == name] for name in names or listed[:1]]
     return [replace(twins[0], namesakes=len(twins) - 1) for twins in same]
 

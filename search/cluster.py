@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainables.errors import ResourceError
+
 # Ray writes the address of a head that `ray start` made on this machine here
 _HEAD_ADDRESS = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
 _EMBEDDED = "search-ray-"
@@ -29,10 +31,6 @@ _SETTINGS = {
     # the study is the truth, Tune's own snapshots are never read
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
 }
-
-
-class ResourceError(RuntimeError):
-    """The cluster cannot give what a trial needs, or cannot be reached."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +88,7 @@ def connected(address: str | None) -> Iterator[None]:
             ray.init("local", include_dashboard=False, _temp_dir=str(folder), **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         place = f"the Ray cluster at {address}" if address else "an embedded Ray"
-        raise ResourceError(f"cannot start on {place}: {error}") from error
+        raise ResourceError([f"cannot start on {place}: {error}"]) from error
     try:
         yield
     finally:
@@ -121,13 +119,14 @@ def _fitting(nodes: Sequence[Mapping[str, float]], numbers: Mapping[str, Any]) -
 def _refuse(nodes: Sequence[Mapping[str, float]], numbers: Mapping[str, Any]) -> ResourceError:
     total = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
     workers, cpus, gpus = _needs(numbers, total["GPU"] > 0)
-    return ResourceError(
+    said = (
         f"{numbers['lanes'] or 1} lane(s) of {workers} worker(s) with {cpus:g} CPU and "
         f"{gpus:g} GPU each do not fit: there are {len(nodes)} node(s) with "
         f"{total['CPU']:g} CPUs and {total['GPU']:g} GPUs in all; ask for less, or wait for "
         "nodes of a cluster with "
         "--wait-for-resources SECONDS"
     )
+    return ResourceError([said])
 
 
 def precheck(numbers: Mapping[str, Any]) -> None:

@@ -10,10 +10,7 @@ import optuna
 from sqlalchemy import event
 
 from search.plan import RESERVED
-
-
-class StorageError(RuntimeError):
-    """The home cannot be written, or what it holds cannot be read."""
+from trainables.errors import StorageError
 
 
 def default() -> Path:
@@ -29,10 +26,8 @@ def prepare(home: Path) -> None:
         probe.write_bytes(b"x" * 4096)
         probe.unlink()
     except OSError as error:
-        raise StorageError(
-            f"the home folder {home} cannot be written ({error.strerror}); "
-            "choose another with --home or SEARCH_HOME"
-        ) from error
+        said = f"the home folder {home} cannot be written ({error.strerror})"
+        raise StorageError([f"{said}; choose another with --home or SEARCH_HOME"]) from error
 
 
 def sweeps(home: Path) -> list[str]:
@@ -73,7 +68,8 @@ class StudyFile:
         aside = self.path.with_suffix(f".damaged-{self.path.stat().st_mtime_ns}")
         untrained = not self._copy.exists() and not (self.path.parent / "trials").exists()
         if not untrained and (not self._copy.exists() or _damage(self._copy) is not None):
-            raise StorageError(f"the study {self.path} is damaged ({damage}) and has no good copy")
+            said = f"the study {self.path} is damaged ({damage}) and has no good copy"
+            raise StorageError([said])
         self.path.rename(aside)
         for log in self.path.parent.glob(f"{self.path.name}-*"):  # SQLite would replay it
             log.rename(f"{aside}{log.name.removeprefix(self.path.name)}")

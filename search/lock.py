@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from trainables.errors import Exit, UserError
 
-class SweepLockedError(RuntimeError):
+
+class SweepLockedError(UserError):
     """Another living driver works on the sweep."""
+
+    exit = Exit.LOCKED
 
 
 @contextmanager
@@ -26,7 +30,8 @@ def held(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
-            raise SweepLockedError(f"sweep {folder.name!r} is in use by {file.read()}") from error
+            said = f"sweep {folder.name!r} is in use by {file.read()}"
+            raise SweepLockedError([said]) from error
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
         file.truncate(0)
         file.write(json.dumps(owner | {"since": datetime.now(UTC).isoformat(timespec="seconds")}))

@@ -9,13 +9,13 @@ from typing import Any
 
 from search import reading
 from search.measuring import Measuring, here
-from search.request import BadRequestError
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.efficiency.execution import MODES, PRECISIONS, SUPPLEMENT, Setting
 from trainables.efficiency.fresh import default_seconds
 from trainables.efficiency.repeats import REPEATS
 from trainables.efficiency.subjects import ALL, IMAGE_SIZE, Subject, SubjectError, parse
+from trainables.errors import BadRequestError
 
 # those that say how trials and models are measured thoroughly
 _THOROUGH = ("image_size", "precision", "mode", "supplement", "repeats", "seconds", "retry_failed")

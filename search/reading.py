@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from search import home, lock
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
-from search.terminal import complain
 from spaces.space import nearest
+from trainables.errors import BadRequestError, StorageError
 
 
 def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
@@ -29,16 +29,16 @@ def reopened(folder: Path, sweep: str, database: str | None) -> tuple[Plan, Swee
     """The plan and the study of a sweep in the home `folder`. Raises StorageError without them."""
     place, file = folder / sweep / "plan.json", (folder / sweep / "study.db").resolve()
     if not database and not file.exists():  # SQLite would make it
-        raise home.StorageError(f"the study {file} is missing; if it is elsewhere: --database URL")
+        raise StorageError([f"the study {file} is missing; if it is elsewhere: --database URL"])
     url = database or f"sqlite:///{file}"
     try:
         plan = Plan.load(place)
     except (ValueError, TypeError) as error:
-        raise home.StorageError(f"{place} cannot be read: {error}") from error
+        raise StorageError([f"{place} cannot be read: {error}"]) from error
     try:
         loaded = optuna.load_study(study_name=sweep, storage=url)
     except KeyError as error:
-        raise home.StorageError(f"no study {sweep!r} in its database") from error
+        raise StorageError([f"no study {sweep!r} in its database"]) from error
     study = SweepStudy(
         loaded,
         plan.searched,
@@ -66,18 +66,17 @@ def mistakes(given: argparse.Namespace) -> list[str]:
 def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> int:
     """`act` on the named sweeps, or all, while no driver works on them; the worst exit code.
 
-    2 for an unknown sweep, 3 for one in use, 6 for a study that cannot be read.
+    Raises BadRequestError for unknown sweeps, SweepLockedError for one in use, and StorageError for
+    a study that cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if wrong := mistakes(given):
-        return complain(wrong, 2)
+        raise BadRequestError(wrong)
     codes = []
     try:
         for sweep in given.sweeps or home.sweeps(given.home):
             with lock.held(given.home / sweep):
                 codes.append(act(*reopened(given.home, sweep, given.database)))
-    except lock.SweepLockedError as error:
-        return complain([str(error)], 3)
-    except (home.StorageError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        return complain(str(error).splitlines(), 6)
+    except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        raise StorageError(str(error).splitlines()) from error
     return max(codes)

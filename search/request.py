@@ -27,6 +27,7 @@ from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.data import DataError, Dataset, UnknownDatasetError, check
+from trainables.errors import BadRequestError
 
 # name, type, least value, what it is
 _NUMBERS = {
@@ -44,14 +45,6 @@ _NUMBERS = {
     "wait_for_resources": (float, 0, "seconds to wait for nodes that a lane needs (0)"),
 }
 DEFAULT_DATA = "digits"
-
-
-class BadRequestError(ValueError):
-    """What was asked for cannot be done; `mistakes` names everything that is wrong."""
-
-    def __init__(self, mistakes: Sequence[str]):
-        super().__init__("\n".join(mistakes))
-        self.mistakes = list(mistakes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,9 +208,9 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         try:
             check(name, given.home / "data")
         except UnknownDatasetError as error:
-            wrong += error.problems
+            wrong += error.mistakes
         except DataError as error:
-            bad_data += error.problems
+            bad_data += error.mistakes
     size = numbers["image_size"] or (earlier or budget).image_size
     wrong += unread + _variant_mistakes(given.variant, settings, size) + misnamed + trouble
     if wrong:

@@ -21,10 +21,11 @@ from rich.console import Console
 from search import cluster, home, lock
 from search.plan import Plan
 from search.record import State
-from search.request import BadRequestError, Request, parse
-from search.terminal import chatter_to, complain, duration, progress_bar
+from search.request import Request, parse
+from search.terminal import chatter_to, duration, progress_bar
 from spaces import first_stage
-from trainables.data import SPLITS, DataError, Dataset, UnknownDatasetError, locate, open_dataset
+from trainables.data import SPLITS, Dataset, locate, open_dataset
+from trainables.errors import BadRequestError, Exit, exit_code
 
 
 def _dataset(name: str, request: Request, console: Console) -> Dataset:
@@ -104,7 +105,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         words = f"python -m search.run {plan.variant} --name {plan.sweep} --home {request.home}"
         words += f" --address {request.address}" if request.address else ""
         sweep.say(f"interrupted; nothing that was finished is lost. To go on: {words} --resume")
-        return 130
+        return Exit.INTERRUPTED
     if settled:
         if way:
             sweep.measure(way)
@@ -112,8 +113,9 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         sweep.report()
     if sweep.study.gave_up:
         sweep.say(f"error: {sweep.study.gave_up}")
-        return 2
-    return int(any(record.state == State.FAILED for record in sweep.study.trained))
+        return Exit.BAD_REQUEST
+    failed = any(record.state == State.FAILED for record in sweep.study.trained)
+    return Exit.FAILED if failed else Exit.DONE
 
 
 def _run(request: Request, console: Console) -> int:
@@ -152,24 +154,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     console = Console()
     start = time.monotonic()
-    try:
+
+    def run() -> int:
         code = _run(parse(arguments), console)
         console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
-    except BadRequestError as error:
-        return complain(error.mistakes, 2)
-    except lock.SweepLockedError as error:
-        return complain([str(error)], 3)
-    except UnknownDatasetError as error:
-        return complain(error.problems, 2)
-    except DataError as error:
-        return complain(error.problems, 4)
-    except cluster.ResourceError as error:
-        return complain([str(error)], 5)
-    except (home.StorageError, OSError) as error:
-        return complain([str(error)], 6)
-    except KeyboardInterrupt:
-        return complain(["interrupted; the same command with --resume goes on"], 130)
-    return code
+        return code
+
+    return exit_code(run, "interrupted; the same command with --resume goes on")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -58,13 +58,6 @@ def progress_bar(console: Console, title: str) -> Iterator[Callable[[int, int], 
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def complain(lines: Iterable[str], code: int) -> int:
-    """Tell a user what is wrong; returns the exit code."""
-    for line in lines:
-        sys.stderr.write(f"error: {line}\n")
-    return code
 
 
 def percent(value: float | None) -> str:

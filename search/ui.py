@@ -19,6 +19,7 @@ from pathlib import Path
 
 from search import home
 from search.projection import default_uri
+from trainables.errors import BadRequestError, Exit, ResourceError, StorageError, exit_code
 
 _START_SECONDS = 60
 _PORTS = 20
@@ -63,18 +64,23 @@ def _healthy(port: int, server: subprocess.Popen) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start the server, print its address, and stop it on Ctrl-C; returns the exit code."""
+    return exit_code(lambda: _serve(_parser().parse_args(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m search.ui", description=main.__doc__)
     parser.add_argument("--home", type=Path, default=home.default())
     parser.add_argument("--port", type=int, default=5000)
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def _serve(given: argparse.Namespace) -> int:
     if not home.sweeps(given.home) and "MLFLOW_TRACKING_URI" not in os.environ:
-        sys.stderr.write(f"error: no sweep in {given.home}; python -m search.run makes one\n")
-        return 2
+        raise BadRequestError([f"no sweep in {given.home}; python -m search.run makes one"])
     port = free_port(given.port)
     if port is None:
         taken = f"{given.port} to {given.port + _PORTS - 1}"
-        sys.stderr.write(f"error: the ports {taken} are taken; choose another with --port\n")
-        return 5
+        raise ResourceError([f"the ports {taken} are taken; choose another with --port"])
     if port != given.port:
         sys.stdout.write(f"port {given.port} is taken\n")
     log = given.home / "ui.log"
@@ -87,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     try:
         if not _healthy(port, server):
-            sys.stderr.write(f"error: MLflow did not start; its log is {log}\n")
-            return 6
+            raise StorageError([f"MLflow did not start; its log is {log}"])
         sys.stdout.write(f"MLflow: http://127.0.0.1:{port} (stop it with Ctrl-C)\n")
         sys.stdout.flush()
         server.wait()
@@ -97,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         server.terminate()
         server.wait()
-    return 0
+    return Exit.DONE
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from search.projection import STATUS, Projection, client_of, default_uri, runs_o
 from search.record import Record, State
 from search.study import SweepStudy
 from trainables import checkpoint, records
+from trainables.errors import Exit, exit_code
 from trainables.metrics import EPOCH
 from trainables.provenance import facts
 
@@ -30,13 +31,13 @@ class Verdict:
     """What was counted, and every disagreement."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
+    disagreements: list[str] = field(default_factory=list)
 
 
 def _folder(record: Record, folder: Path, verdict: Verdict) -> list[dict[str, Any]]:
     """Check a trial's folder against the study; returns its lines."""
     lines = records.read_lines(folder / "metrics.jsonl")
-    wrong = verdict.problems
+    wrong = verdict.disagreements
     epochs = [line["epoch"] for line in lines]
     if epochs != list(range(1, len(epochs) + 1)):
         wrong.append(f"{record.key}: the epochs of metrics.jsonl are {epochs}")
@@ -65,7 +66,7 @@ def _run(
     record: Record, runs: list[Any], lines: list[dict[str, Any]], client: Any, verdict: Verdict
 ) -> None:
     """Check a trial's MLflow run against the study and the folder."""
-    wrong = verdict.problems
+    wrong = verdict.disagreements
     if len(runs) != 1:
         wrong.append(f"{record.key}: {len(runs)} MLflow runs")
         return
@@ -94,6 +95,7 @@ def rebuild(study: SweepStudy, plan: Plan, folder: Path, uri: str) -> None:
 def verify(study: SweepStudy, plan: Plan, home_folder: Path, client: Any) -> Verdict:
     """Compare the three, trial by trial, and look for what none of them should have."""
     verdict = Verdict()
+    wrong = verdict.disagreements
     trials = home_folder / plan.sweep / "trials"
     known = {record.key: record for record in study.trained}
     experiment = client.get_experiment_by_name(plan.variant)
@@ -105,10 +107,10 @@ def verify(study: SweepStudy, plan: Plan, home_folder: Path, client: Any) -> Ver
         _run(record, runs.get(key, []), lines, client, verdict)
         verdict.counts[record.state] += 1
     folders = {path.name for path in trials.iterdir()} if trials.is_dir() else set()
-    verdict.problems += [f"{key}: a folder the study does not know" for key in folders - set(known)]
-    verdict.problems += [f"{key}: a run the study does not know" for key in set(runs) - set(known)]
+    wrong += [f"{key}: a folder the study does not know" for key in folders - set(known)]
+    wrong += [f"{key}: a run the study does not know" for key in set(runs) - set(known)]
     identities = Counter(str(sorted(record.params.items())) for record in known.values())
-    verdict.problems += [f"trained {n} times: {c}" for c, n in identities.items() if n > 1]
+    wrong += [f"trained {n} times: {c}" for c, n in identities.items() if n > 1]
     return verdict
 
 
@@ -125,13 +127,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verdict = verify(study, plan, given.home, client_of(uri))
         counts = ", ".join(f"{n} {what}" for what, n in verdict.counts.items())
         sys.stdout.write(f"{plan.sweep}: {len(study.trained)} trials ({counts})\n")
-        for problem in verdict.problems:
-            sys.stdout.write(f"  {problem}\n")
-        agreed = "they do not agree" if verdict.problems else "study, folders and MLflow agree"
+        for disagreement in verdict.disagreements:
+            sys.stdout.write(f"  {disagreement}\n")
+        agreed = "they do not agree" if verdict.disagreements else "study, folders and MLflow agree"
         sys.stdout.write(f"{plan.sweep}: {agreed}\n")
-        return int(bool(verdict.problems))
+        return Exit.FAILED if verdict.disagreements else Exit.DONE
 
-    return reading.each(given, check)
+    return exit_code(lambda: reading.each(given, check))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import optuna
 import pytest
 
 from search import home
+from trainables.errors import StorageError
 
 
 def studied(folder, trials=3):
@@ -28,7 +29,7 @@ def test_a_home_is_made(tmp_path):
 
 def test_a_home_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(home.StorageError, match=r"cannot be written .*--home or SEARCH_HOME"):
+    with pytest.raises(StorageError, match=r"cannot be written .*--home or SEARCH_HOME"):
         home.prepare(tmp_path / "file")
 
 
@@ -66,7 +67,7 @@ def test_a_damaged_study_gives_way_to_the_good_copy(tmp_path, damage):
 def test_a_damaged_study_without_a_copy_is_an_error(tmp_path):
     (tmp_path / "trials").mkdir()
     (tmp_path / "study.db").write_bytes(b"no database" * 100)
-    with pytest.raises(home.StorageError, match=r"damaged .* no good copy"):
+    with pytest.raises(StorageError, match=r"damaged .* no good copy"):
         home.StudyFile(tmp_path).heal()
 
 
@@ -82,7 +83,7 @@ def test_both_damaged_is_an_error(tmp_path):
     file.keep()
     for name in ("study.db", "study.db.good"):
         (tmp_path / name).write_bytes(b"no database" * 100)
-    with pytest.raises(home.StorageError, match="has no good copy"):
+    with pytest.raises(StorageError, match="has no good copy"):
         file.heal()
 
 

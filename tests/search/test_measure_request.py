@@ -4,8 +4,8 @@ import pytest
 
 from search import measure_request
 from search.measure_request import parser
-from search.request import BadRequestError
 from trainables.efficiency.execution import SUPPLEMENT, Setting
+from trainables.errors import BadRequestError
 
 
 def read(home, *arguments):

@@ -11,8 +11,9 @@ import pytest
 import spaces
 from search import lock, run
 from search.plan import FULL, QUICK
-from search.request import BadRequestError, parse
+from search.request import parse
 from trainables.data import locate, open_dataset
+from trainables.errors import BadRequestError
 
 
 @pytest.fixture(autouse=True)

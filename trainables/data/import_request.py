@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from trainables import home
 from trainables.data import forms
 from trainables.data.dataset import SPLITS, DataError, Dataset, Progress, Symmetries
 from trainables.data.describe import About
@@ -60,7 +61,7 @@ def run(
     listing = forms.load(form).listing(given.images, options)
     return import_(
         replace(listing, about=_about(listing.about, given)),
-        given.home / "data" / given.to,
+        home.data(given.home) / given.to,
         origin=f"{form}: {given.images.resolve()}",
         splits=given.splits,
         seed=given.seed,
@@ -81,7 +82,7 @@ def _mistakes(given: argparse.Namespace) -> list[str]:
         try:
             forms.load(given.form)
         except forms.UnknownFormError as error:
-            mistakes += error.problems
+            mistakes += error.mistakes
     if given.rotation is not None and not 0 <= given.rotation <= 180:
         mistakes.append(f"--rotation {given.rotation:g}: give degrees from 0 to 180")
     return mistakes
