@@ -18,17 +18,17 @@ from reports import collect
 from reports.collect import Sweep
 from reports.page import page
 from trainables.errors import BadRequestError, Exit, StorageError, exit_code
-from trainables.home import default
+from trainables.home import Home, add_option
 
 
-def build(home: Path, sweep: str, tracking_uri: str | None = None, out: Path | None = None) -> Path:
+def build(home: Home, sweep: str, tracking_uri: str | None = None, out: Path | None = None) -> Path:
     """Write the report of `sweep` and return the path of its `report.html`.
 
     Its folder is `<out>/<sweep>`, by default `<home>/reports/<sweep>`; `tracking_uri` is resolved
     as `reports.collect.connect` says. BadRequestError: there is no such sweep or no store.
     """
     client = collect.connect(home, tracking_uri)
-    return _write(client, collect.find(client, [sweep])[0], out or home / "reports")
+    return _write(client, collect.find(client, [sweep])[0], out or home.reports)
 
 
 def _write(client: collect.MlflowClient, sweep: Sweep, out: Path) -> Path:
@@ -54,12 +54,7 @@ def _replace(path: Path, write: Callable[[Path], object]) -> Path:
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m reports.build", description=__doc__)
     parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help="default: the newest")
-    parser.add_argument(
-        "--home",
-        type=Path,
-        default=default(),
-        help="folder of the sweeps (default: SEARCH_HOME, else sweeps)",
-    )
+    add_option(parser)
     parser.add_argument("--out", type=Path, help="folder of the reports (default: HOME/reports)")
     return parser.parse_args(given)
 
@@ -79,7 +74,7 @@ def _report(arguments: argparse.Namespace) -> int:
         if not arguments.sweeps:
             sys.stdout.write(f"no sweep named: reporting the newest, {found[0].name}\n")
         for sweep in found:
-            report = _write(client, sweep, arguments.out or arguments.home / "reports")
+            report = _write(client, sweep, arguments.out or arguments.home.reports)
             sys.stdout.write(f"{report}\n")
     except collect.STORAGE_ERRORS as error:
         raise StorageError([f"storage: {error}"]) from error

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from spaces.space import nearest
 from trainables.errors import BadRequestError
+from trainables.home import Home
 from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its import alone would report usage
@@ -68,13 +69,13 @@ class Sweep:
         return f"{self.tags.get('data', 'unnamed data')} at {self.tags.get('image_size', '?')} px"
 
 
-def connect(home: Path, tracking_uri: str | None = None) -> MlflowClient:
+def connect(home: Home, tracking_uri: str | None = None) -> MlflowClient:
     """A client of `tracking_uri`, else of MLFLOW_TRACKING_URI, else of `<home>/mlflow.db`.
 
     BadRequestError: the SQLite file does not exist (MLflow would make an empty one).
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    uri = uri or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+    uri = uri or f"sqlite:///{home.mlflow.resolve()}"
     file = uri.removeprefix("sqlite:///")
     if file != uri and not Path(file).is_file():
         said = f"no MLflow database at {file}; run a sweep first (python -m search.run linformer)"

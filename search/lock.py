@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
+from search.sweep_folder import SweepFolder
 from trainables.errors import Exit, UserError
 
 
@@ -19,18 +19,18 @@ class SweepLockedError(UserError):
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold `folder/lock` for the block. Raises SweepLockedError naming the owner's process.
+def held(folder: SweepFolder) -> Iterator[None]:
+    """Hold the sweep's lock for the block. Raises SweepLockedError naming the owner's process.
 
     The kernel frees the lock when its process ends, however it ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as file:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with folder.lock.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
-            said = f"sweep {folder.name!r} is in use by {file.read()}"
+            said = f"sweep {folder.path.name!r} is in use by {file.read()}"
             raise SweepLockedError([said]) from error
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
         file.truncate(0)

@@ -13,7 +13,6 @@ measurement is a fresh process with nothing of ours beside it. All of them are r
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
@@ -30,6 +29,7 @@ from trainables.efficiency.repeats import measure_repeatedly
 from trainables.efficiency.results import Results
 from trainables.efficiency.subjects import Subject
 from trainables.errors import Exit, StorageError, exit_code
+from trainables.home import Home
 from trainables.provenance import facts
 
 
@@ -50,9 +50,9 @@ def sweeps(given: argparse.Namespace, way: Measuring) -> int:
     return reading.each(given, measured)
 
 
-def thoroughly(subjects: Sequence[Subject], folder: Path, way: Measuring, request: Request) -> None:
+def thoroughly(subjects: Sequence[Subject], home: Home, way: Measuring, request: Request) -> None:
     """Measure `subjects` as requested and print the table."""
-    console, results, conditions = Console(), Results(folder), way.conditions(request.seconds)
+    console, results, conditions = Console(), Results(home.path), way.conditions(request.seconds)
     with progress_bar(console, "measuring") as progress:
         measure_repeatedly(
             subjects,

@@ -9,6 +9,7 @@ from typing import Any
 
 from search import reading
 from search.measuring import Measuring, here
+from search.sweep_folder import SweepFolder
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.efficiency.execution import MODES, PRECISIONS, SUPPLEMENT, Setting
@@ -143,8 +144,7 @@ def _trials(given: argparse.Namespace, wrong: list[str]) -> Sequence[str]:
     if mistakes := reading.mistakes(given):
         wrong += mistakes
         return []
-    folder = given.home / given.sweeps[0] / "trials"
-    known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    known = sorted(SweepFolder.of(given.home, given.sweeps[0]).trial_keys())
     unknown = [key for key in given.trial if key not in known]
     wrong += [f"--trial: {given.sweeps[0]} has no {key!r}{nearest(key, known)}" for key in unknown]
     return list(dict.fromkeys(given.trial))

@@ -14,10 +14,10 @@ import spaces
 from spaces.first_stage import with_first_stage
 from spaces.space import Space, Value, nearest
 from trainables import fields, records
+from trainables.home import RESERVED
 from trainables.recipe import TRAINING
 
 OBJECTIVE = {"valid_top1": "max"}
-RESERVED = ("data", "reports", "mlflow-artifacts")  # folders of a home that are no sweeps
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DRAWS = 2000
 _SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested where the one given does not fit

@@ -13,10 +13,13 @@ from typing import Any
 
 from search.plan import Plan
 from search.record import Record, State, config_hash
+from search.sweep_folder import SweepFolder
 from trainables import records
 from trainables.data.lock import exclusive
 from trainables.efficiency.training_time import of_folder
+from trainables.home import Home
 from trainables.metrics import EPOCH, FINAL
+from trainables.trial_folder import TrialFolder
 
 STATUS = {
     State.RUNNING: "RUNNING",
@@ -27,9 +30,9 @@ STATUS = {
 }
 
 
-def default_uri(home: Path) -> str:
+def default_uri(home: Home) -> str:
     """MLFLOW_TRACKING_URI, or SQLite in the home folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.mlflow.resolve()}"
 
 
 def client_of(uri: str) -> Any:
@@ -81,11 +84,11 @@ class Projection:
     a run is looked for before it is made.
     """
 
-    def __init__(self, uri: str, home: Path, plan: Plan, provenance: Mapping[str, Any]):
+    def __init__(self, uri: str, home: Home, plan: Plan, provenance: Mapping[str, Any]):
         self.client = client_of(uri)
         self._plan, self._provenance = plan, provenance
-        self._folder = home / plan.sweep / "trials"
-        self._artifacts = (home / "mlflow-artifacts").resolve().as_uri()
+        self._folder = SweepFolder.of(home, plan.sweep)
+        self._artifacts = home.artifacts.resolve().as_uri()
         self._remote = uri.startswith("http")
         self.experiment_id = self._experiment_id()
         self._run_ids: dict[str, str] = {}
@@ -150,8 +153,8 @@ class Projection:
         status = STATUS[state]
         if (record.key, status) in self._settled:
             return
-        folder = self._folder / record.key
-        lines = records.read_lines(folder / "metrics.jsonl")
+        folder = self._folder.trial(record.key)
+        lines = records.read_lines(folder.metrics)
         run_id = self.trial_run(record)
         self._curve(run_id, lines[self._written.get(record.key, 0) :])
         self._written[record.key] = len(lines)
@@ -162,9 +165,9 @@ class Projection:
         if record.reason:
             self.client.set_tag(run_id, "reason", record.reason)
         self._final(run_id, lines, folder)
-        for name in ("confusion.json", "provenance.json", "config.json"):
-            if (folder / name).exists():
-                self.client.log_artifact(run_id, str(folder / name))
+        for file in (folder.confusion, folder.provenance, folder.config):
+            if file.exists():
+                self.client.log_artifact(run_id, str(file))
         self.client.set_terminated(run_id, status)
         self._settled.add((record.key, status))
 
@@ -196,7 +199,7 @@ class Projection:
                 run_id, {n: v for n, v in line.items() if n in EPOCH}, line, line["epoch"]
             )
 
-    def _final(self, run_id: str, lines: list[dict[str, Any]], folder: Path) -> None:
+    def _final(self, run_id: str, lines: list[dict[str, Any]], folder: TrialFolder) -> None:
         """Best and test values and times, once, so that the last value in MLflow's table is theirs.
 
         What there is no time of has its reason in the tag `training_time_reason`.

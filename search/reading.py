@@ -1,40 +1,39 @@
 """Sweeps that exist, for the commands that look at them afterwards."""
 
 import argparse
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from search import home, lock
+from search import lock
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
+from search.sweep_folder import SweepFolder, add_options, sweeps
 from spaces.space import nearest
 from trainables.errors import BadRequestError, StorageError
+from trainables.home import Home
 
 
 def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
     """A command line of sweeps in a home."""
     root = argparse.ArgumentParser(prog=f"python -m {command}", description=meaning)
     root.add_argument("sweeps", nargs="*", metavar="SWEEP", help="all of the home without one")
-    root.add_argument("--home", type=Path, default=home.default(), help="folder of everything")
-    url = os.environ.get("SEARCH_DATABASE")
-    root.add_argument("--database", default=url, help="SQLAlchemy URL of the studies (SQLite)")
+    add_options(root)
     return root
 
 
-def reopened(folder: Path, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
-    """The plan and the study of a sweep in the home `folder`. Raises StorageError without them."""
-    place, file = folder / sweep / "plan.json", (folder / sweep / "study.db").resolve()
+def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
+    """The plan and the study of a sweep. Raises StorageError without them."""
+    folder = SweepFolder.of(home, sweep)
+    file = folder.study.resolve()
     if not database and not file.exists():  # SQLite would make it
         raise StorageError([f"the study {file} is missing; if it is elsewhere: --database URL"])
     url = database or f"sqlite:///{file}"
     try:
-        plan = Plan.load(place)
+        plan = Plan.load(folder.plan)
     except (ValueError, TypeError) as error:
-        raise StorageError([f"{place} cannot be read: {error}"]) from error
+        raise StorageError([f"{folder.plan} cannot be read: {error}"]) from error
     try:
         loaded = optuna.load_study(study_name=sweep, storage=url)
     except KeyError as error:
@@ -51,7 +50,7 @@ def reopened(folder: Path, sweep: str, database: str | None) -> tuple[Plan, Swee
 
 def mistakes(given: argparse.Namespace) -> list[str]:
     """What is wrong with the sweeps that are named."""
-    known = home.sweeps(given.home)
+    known = sweeps(given.home)
     listed = ", ".join(known) or "none"
     wrong = [
         f"no sweep {sweep!r} in {given.home}{nearest(sweep, known)} (there: {listed})"
@@ -74,8 +73,8 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
         raise BadRequestError(wrong)
     codes = []
     try:
-        for sweep in given.sweeps or home.sweeps(given.home):
-            with lock.held(given.home / sweep):
+        for sweep in given.sweeps or sweeps(given.home):
+            with lock.held(SweepFolder.of(given.home, sweep)):
                 codes.append(act(*reopened(given.home, sweep, given.database)))
     except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         raise StorageError(str(error).splitlines()) from error

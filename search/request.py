@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import spaces
-from search import home
 from search.listing import Show
 from search.plan import (
     FULL,
@@ -23,11 +21,13 @@ from search.plan import (
     searched,
     setting_mistakes,
 )
+from search.sweep_folder import SweepFolder, add_options, sweeps
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.data import DataError, Dataset, UnknownDatasetError, check
 from trainables.errors import BadRequestError
+from trainables.home import Home
 
 # name, type, least value, what it is
 _NUMBERS = {
@@ -53,7 +53,7 @@ class Request:
 
     variant: str
     sweep: str
-    home: Path
+    home: Home
     data: str
     budget: Budget
     numbers: dict[str, Any]
@@ -64,8 +64,8 @@ class Request:
     measure: bool
 
     @property
-    def folder(self) -> Path:
-        return self.home / self.sweep
+    def folder(self) -> SweepFolder:
+        return SweepFolder.of(self.home, self.sweep)
 
     def number(self, name: str, default: Any) -> Any:
         given = self.numbers[name]
@@ -105,13 +105,11 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--list", action=Show, nargs=0, help="every variant, with its published rows")
     root.add_argument("--data", help="a data set's name, or a folder of Parquet shards (digits)")
     root.add_argument("--name", help="the sweep's name (made of variant, data and image size)")
-    root.add_argument("--home", type=Path, default=home.default(), help="folder of everything")
+    add_options(root)
     root.add_argument("--resume", action="store_true", help="continue an existing sweep")
     root.add_argument("--full", action="store_true", help="the full budget, also without a GPU")
     root.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
     root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
-    url = os.environ.get("SEARCH_DATABASE")
-    root.add_argument("--database", default=url, help="SQLAlchemy URL of the studies (SQLite)")
     root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
     for name, (_, _, meaning) in _NUMBERS.items():
         root.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=meaning)
@@ -149,19 +147,18 @@ def _budget(given: argparse.Namespace) -> Budget:
     return replace(budget, image_size=fitting_size(given.variant, budget.image_size))
 
 
-def _earlier(folder: Path, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:
-    if (folder / "plan.json").exists():
+def _earlier(sweep: str, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:
+    file = SweepFolder.of(given.home, sweep).plan
+    if file.exists():
         try:
-            return Plan.load(folder / "plan.json"), []
+            return Plan.load(file), []
         except (ValueError, TypeError) as error:
-            return None, [f"{folder / 'plan.json'} cannot be read: {error}"]
+            return None, [f"{file} cannot be read: {error}"]
     if not given.resume:
         return None, []
-    known = home.sweeps(given.home)
+    known = sweeps(given.home)
     found = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
-    return None, [
-        f"--resume: no sweep {folder.name!r} in {given.home}{nearest(folder.name, known)} ({found})"
-    ]
+    return None, [f"--resume: no sweep {sweep!r} in {given.home}{nearest(sweep, known)} ({found})"]
 
 
 def _sweep_name(given: argparse.Namespace, size: int) -> str:
@@ -200,13 +197,13 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     budget = _budget(given)
     sweep = _sweep_name(given, numbers["image_size"] or budget.image_size)
     misnamed = name_mistakes(sweep)
-    earlier, trouble = (None, []) if misnamed else _earlier(given.home / sweep, given)
+    earlier, trouble = (None, []) if misnamed else _earlier(sweep, given)
     data = _data(given, earlier)
     settings, unread = _settings(given, earlier)
     bad_data: list[str] = []
     for name in dict.fromkeys((data, str(settings.get(first_stage.DATA, data)))):
         try:
-            check(name, given.home / "data")
+            check(name, given.home.data)
         except UnknownDatasetError as error:
             wrong += error.mistakes
         except DataError as error:

@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search import cluster, home, lock
+from search import cluster, lock
 from search.plan import Plan
 from search.record import State
 from search.request import Request, parse
@@ -30,7 +30,7 @@ from trainables.errors import BadRequestError, Exit, exit_code
 
 def _dataset(name: str, request: Request, console: Console) -> Dataset:
     with progress_bar(console, f"making {name}") as progress:
-        return locate(name, request.home / "data", progress)
+        return locate(name, request.home.data, progress)
 
 
 def _with_first_data(request: Request, console: Console) -> Request:
@@ -121,7 +121,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
 def _run(request: Request, console: Console) -> int:
     if not cluster.address_of(request.address):
         cluster.precheck(request.numbers)
-    home.prepare(request.home)
+    request.home.prepare()
     with lock.held(request.folder):
         dataset = _dataset(request.data, request, console)
         request = _with_first_data(request, console)
@@ -139,7 +139,7 @@ def _run(request: Request, console: Console) -> int:
             first = request.settings.get(first_stage.DATA, plan.data)
             size = request.settings.get(first_stage.SIZE, plan.image_size)
             _decode(open_dataset(Path(str(first))), int(size), console)
-        with chatter_to(request.folder / "log.txt") as stream:
+        with chatter_to(request.folder.log) as stream:
             return _search(request, plan, Console(file=stream))
 
 

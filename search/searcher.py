@@ -1,6 +1,5 @@
 """The study as a searcher of Ray Tune."""
 
-from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -8,6 +7,7 @@ from ray.tune.search import Searcher
 from search.plan import Plan
 from search.record import State
 from search.study import SweepStudy
+from search.sweep_folder import SweepFolder
 from trainables.metrics import CATALOGUE
 
 
@@ -19,12 +19,12 @@ def measured(result: dict[str, Any]) -> dict[str, Any]:
 class StudySearcher(Searcher):
     """Hands out the study's trials. All state lives in the study, so nothing is saved here.
 
-    `crew` are the arguments of a lane's worker group; `trials` is the folder of the trials.
+    `crew` are the arguments of a lane's worker group; `folder` is absolute.
     """
 
-    def __init__(self, study: SweepStudy, plan: Plan, trials: str, crew: dict[str, Any]):
+    def __init__(self, study: SweepStudy, plan: Plan, folder: SweepFolder, crew: dict[str, Any]):
         super().__init__()
-        self._study, self._plan, self._trials, self._crew = study, plan, trials, crew
+        self._study, self._plan, self._folder, self._crew = study, plan, folder, crew
         self._keys: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -36,10 +36,10 @@ class StudySearcher(Searcher):
         return {
             "trial_key": record.key,
             "flat": self._plan.flat(record.params),
-            "directory": f"{self._trials}/{record.key}",
+            "directory": str(self._folder.trial(record.key).path),
             # the last known epoch is said again: it may be a final one that was never told
             "known_epoch": max(0, record.epoch - 1),
-            "stages": str(Path(self._trials).with_name("stages")),
+            "stages": str(self._folder.stages),
             "crew": self._crew,
         }
 

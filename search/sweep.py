@@ -4,7 +4,7 @@ import optuna
 from rich.console import Console
 
 from reports.build import build
-from search import cluster, home, tuner
+from search import cluster, tuner
 from search.costs import Costs, counter
 from search.measuring import Measuring
 from search.plan import OBJECTIVE, Plan
@@ -14,6 +14,7 @@ from search.request import Request
 from search.sampling import create
 from search.searcher import measured
 from search.study import SweepStudy
+from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar
 from search.tracking import Tracker
 from trainables.provenance import facts
@@ -33,7 +34,7 @@ class Sweep:
         self.tracker = Tracker(self.uri, request.home, plan, self.provenance)
         self.study.listeners.append(self.tracker.changed)
         for record in self.study.trained:
-            lines = read_lines(request.folder / "trials" / record.key / "metrics.jsonl")
+            lines = read_lines(request.folder.trial(record.key).metrics)
             record.metrics |= measured(lines[-1]) if lines else {}
             self.tracker.changed(record)
 
@@ -41,7 +42,7 @@ class Sweep:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _study(self) -> SweepStudy:
-        request, plan, file = self.request, self.plan, home.StudyFile(self.request.folder)
+        request, plan, file = self.request, self.plan, StudyFile(self.request.folder)
         if request.database:
             storage = optuna.storages.RDBStorage(request.database)
         else:
@@ -75,11 +76,11 @@ class Sweep:
     def train(self) -> None:
         """Run trials until none is missing, or until interrupted."""
         crews = cluster.crews(self.request.numbers, self.plan.trials)
-        self.plan.save(self.request.folder / "plan.json")
+        self.plan.save(self.request.folder.plan)
         view = View(self.console, self.plan, self.study.trained)
         self.study.listeners.append(view.changed)
         with view.shown():
-            tuner.run(self.study, self.plan, self.request.folder.resolve(), crews)
+            tuner.run(self.study, self.plan, self.request.folder, crews)
         self.study.listeners.remove(view.changed)
 
     def settle(self) -> bool:

@@ -15,11 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from pathlib import Path
 
-from search import home
 from search.projection import default_uri
+from search.sweep_folder import sweeps
 from trainables.errors import BadRequestError, Exit, ResourceError, StorageError, exit_code
+from trainables.home import Home, add_option
 
 _START_SECONDS = 60
 _PORTS = 20
@@ -38,15 +38,15 @@ def free_port(wanted: int) -> int | None:
     return None
 
 
-def command(folder: Path, port: int) -> list[str]:
+def command(home: Home, port: int) -> list[str]:
     """MLflow's server on loopback. Its default accepts any host name that begins like a private
     address, so the hosts are listed."""
     hosts = f"127.0.0.1:{port},localhost:{port}"
     origins = f"http://127.0.0.1:{port},http://localhost:{port}"
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", default_uri(folder), "--workers", "1"),
-        *("--artifacts-destination", (folder / "mlflow-artifacts").resolve().as_uri()),
+        *("--backend-store-uri", default_uri(home), "--workers", "1"),
+        *("--artifacts-destination", home.artifacts.resolve().as_uri()),
         *("--allowed-hosts", hosts, "--cors-allowed-origins", origins),
     ]
 
@@ -69,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m search.ui", description=main.__doc__)
-    parser.add_argument("--home", type=Path, default=home.default())
+    add_option(parser)
     parser.add_argument("--port", type=int, default=5000)
     return parser
 
 
 def _serve(given: argparse.Namespace) -> int:
-    if not home.sweeps(given.home) and "MLFLOW_TRACKING_URI" not in os.environ:
+    if not sweeps(given.home) and "MLFLOW_TRACKING_URI" not in os.environ:
         raise BadRequestError([f"no sweep in {given.home}; python -m search.run makes one"])
     port = free_port(given.port)
     if port is None:
@@ -83,7 +83,7 @@ def _serve(given: argparse.Namespace) -> int:
         raise ResourceError([f"the ports {taken} are taken; choose another with --port"])
     if port != given.port:
         sys.stdout.write(f"port {given.port} is taken\n")
-    log = given.home / "ui.log"
+    log = given.home.ui_log
     for ending in (signal.SIGINT, signal.SIGTERM):  # or the server would outlive us
         signal.signal(ending, signal.default_int_handler)
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

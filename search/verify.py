@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from search import reading
@@ -20,10 +19,13 @@ from search.plan import Plan
 from search.projection import STATUS, Projection, client_of, default_uri, runs_of
 from search.record import Record, State
 from search.study import SweepStudy
+from search.sweep_folder import SweepFolder
 from trainables import checkpoint, records
 from trainables.errors import Exit, exit_code
+from trainables.home import Home
 from trainables.metrics import EPOCH
 from trainables.provenance import facts
+from trainables.trial_folder import TrialFolder
 
 
 @dataclass(slots=True)
@@ -34,9 +36,9 @@ class Verdict:
     disagreements: list[str] = field(default_factory=list)
 
 
-def _folder(record: Record, folder: Path, verdict: Verdict) -> list[dict[str, Any]]:
+def _folder(record: Record, folder: TrialFolder, verdict: Verdict) -> list[dict[str, Any]]:
     """Check a trial's folder against the study; returns its lines."""
-    lines = records.read_lines(folder / "metrics.jsonl")
+    lines = records.read_lines(folder.metrics)
     wrong = verdict.disagreements
     epochs = [line["epoch"] for line in lines]
     if epochs != list(range(1, len(epochs) + 1)):
@@ -48,9 +50,9 @@ def _folder(record: Record, folder: Path, verdict: Verdict) -> list[dict[str, An
     if record.state == State.COMPLETE and not (lines and lines[-1].get("state") == "complete"):
         wrong.append(f"{record.key}: complete in the study, but its folder has no final line")
     if record.state == State.COMPLETE:
-        damage = checkpoint.damage(folder / "best" / "weights")
+        damage = checkpoint.damage(folder.best)
         wrong.extend([damage] if damage else [])
-    attempts = records.read_lines(folder / "attempts.jsonl")
+    attempts = records.read_lines(folder.attempts)
     begun = [line["epoch"] for line in attempts if line["event"] == "epoch"]
     opened = sum(line["event"] == "open" for line in attempts)
     repeated = len(begun) - len(set(begun))
@@ -83,31 +85,32 @@ def _run(
             wrong.append(f"{record.key}: {name} has other values in MLflow than in its folder")
 
 
-def rebuild(study: SweepStudy, plan: Plan, folder: Path, uri: str) -> None:
+def rebuild(study: SweepStudy, plan: Plan, home: Home, uri: str) -> None:
     """Write a sweep into MLflow again, as its study, its folders and the measurements have it."""
-    projection = Projection(uri, folder, plan, facts())
+    projection = Projection(uri, home, plan, facts())
     for record in study.trained:
         projection.trial(record)
-    Costs(folder, plan).publish(study.trained, projection)
+    Costs(home, plan).publish(study.trained, projection)
     projection.sweep("RUNNING" if study.unfinished else "FINISHED")
 
 
-def verify(study: SweepStudy, plan: Plan, home_folder: Path, client: Any) -> Verdict:
+def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
     """Compare the three, trial by trial, and look for what none of them should have."""
     verdict = Verdict()
     wrong = verdict.disagreements
-    trials = home_folder / plan.sweep / "trials"
+    folder = SweepFolder.of(home, plan.sweep)
     known = {record.key: record for record in study.trained}
     experiment = client.get_experiment_by_name(plan.variant)
     runs: dict[str, list[Any]] = {}
     for run in runs_of(client, experiment.experiment_id, plan.sweep) if experiment else []:
         runs.setdefault(run.data.tags["trial_key"], []).append(run)
     for key, record in known.items():
-        lines = _folder(record, trials / key, verdict)
+        lines = _folder(record, folder.trial(key), verdict)
         _run(record, runs.get(key, []), lines, client, verdict)
         verdict.counts[record.state] += 1
-    folders = {path.name for path in trials.iterdir()} if trials.is_dir() else set()
-    wrong += [f"{key}: a folder the study does not know" for key in folders - set(known)]
+    wrong += [
+        f"{key}: a folder the study does not know" for key in folder.trial_keys() - set(known)
+    ]
     wrong += [f"{key}: a run the study does not know" for key in set(runs) - set(known)]
     identities = Counter(str(sorted(record.params.items())) for record in known.values())
     wrong += [f"trained {n} times: {c}" for c, n in identities.items() if n > 1]

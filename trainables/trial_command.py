@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m trainables.trial", description=main.__doc__)
     parser.add_argument("model", help=", ".join(models.names()))
     parser.add_argument("--data", default="digits", help="a data set's name or folder")
-    parser.add_argument("--data-home", type=Path, default=home.data(home.default()))
+    parser.add_argument("--data-home", type=Path, default=home.default().data)
     parser.add_argument("--directory", type=Path, default=Path("trial"))
     parser.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
     given = parser.parse_args(arguments)

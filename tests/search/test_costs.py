@@ -14,6 +14,7 @@ from tests.trainables.efficiency_answer import answer
 from trainables.efficiency.execution import SUPPLEMENT, Setting
 from trainables.efficiency.results import Results
 from trainables.efficiency.subjects import architecture
+from trainables.home import Home
 
 
 class Run:
@@ -30,7 +31,7 @@ def unseen(_done, _total):
 
 
 def costs(made, run):
-    return Costs(made.home, made.plan, Measuring(run, "cpu: a processor", 2))
+    return Costs(Home(made.home), made.plan, Measuring(run, "cpu: a processor", 2))
 
 
 def test_each_architecture_is_measured_once_and_quickly(whole_sweep):
@@ -188,7 +189,9 @@ def test_publishing_again_adds_nothing(trained_sweep):
     measured.publish(study.trained, trained_sweep.projection())
     before = everything(trained_sweep)
     costs(trained_sweep, Run()).publish(study.trained, trained_sweep.projection())
-    Costs(trained_sweep.home, trained_sweep.plan).publish(study.trained, trained_sweep.projection())
+    Costs(Home(trained_sweep.home), trained_sweep.plan).publish(
+        study.trained, trained_sweep.projection()
+    )
     assert everything(trained_sweep) == before
 
 
@@ -240,8 +243,8 @@ def test_without_a_way_the_usual_conditions_make_the_headline(empty_sweep):
         ("cpu: the newest", 2.0, study.trained[:1]),
     ):
         way = Measuring(Run(answer(latency_ms=latency_ms)), device, 2)
-        Costs(empty_sweep.home, empty_sweep.plan, way).measure(trials, unseen)
-    restored = Costs(empty_sweep.home, empty_sweep.plan)
+        Costs(Home(empty_sweep.home), empty_sweep.plan, way).measure(trials, unseen)
+    restored = Costs(Home(empty_sweep.home), empty_sweep.plan)
     assert restored.row(study.trained[0]) is None, "not known before the trials are"
     restored.publish(study.trained, empty_sweep.projection())
     assert {record.metrics["latency_ms"] for record in study.trained} == {3.0}

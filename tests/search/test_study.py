@@ -12,10 +12,11 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from search import home
 from search.record import State, config_hash
 from search.sampling import create
 from search.study import SweepStudy
+from search.study_file import StudyFile
+from search.sweep_folder import SweepFolder
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Integer, Real, Space
 
@@ -68,7 +69,7 @@ def bench(request, tmp_path, study_db):
         storage = InMemoryStorage()
         return Bench(lambda: storage)
     shutil.copy(study_db, tmp_path)
-    return Bench(home.StudyFile(tmp_path).storage)
+    return Bench(StudyFile(SweepFolder(tmp_path)).storage)
 
 
 def drive(study):
@@ -467,7 +468,7 @@ def test_killed_anywhere_and_resumed_equals_never_killed(seed):
 def test_interrupted_every_few_acts(tmp_path, study_db, acts):
     """The same on SQLite, with a storage of its own for every driver."""
     shutil.copy(study_db, tmp_path)
-    bench = Bench(home.StudyFile(tmp_path).storage)
+    bench = Bench(StudyFile(SweepFolder(tmp_path)).storage)
     storage = InMemoryStorage()
     unbroken = Bench(lambda: storage).open(trials=6, seed=3)
     train(unbroken)

@@ -15,6 +15,7 @@ from search.projection import STATUS, Projection, client_of, runs_of
 from search.record import State, config_hash
 from search.tracking import Tracker
 from trainables import records
+from trainables.home import Home
 from trainables.metrics import EPOCH, FINAL, TRAINING_TIME
 
 SECONDS = 60
@@ -241,7 +242,7 @@ def test_efficiency_is_said_once_and_what_is_new_counts(whole_sweep):
 
 
 def test_sweeps_share_an_experiment_and_not_their_runs(whole_sweep, make_plan):
-    other = Projection(whole_sweep.uri, whole_sweep.home, make_plan(sweep="other"), {})
+    other = Projection(whole_sweep.uri, Home(whole_sweep.home), make_plan(sweep="other"), {})
     record = states(whole_sweep)[State.COMPLETE]
     other.trial(record)
     assert len(trial_runs(whole_sweep)) == 4
@@ -272,7 +273,7 @@ def test_killed_while_mlflow_makes_its_tables(tmp_path, moment_s):
 
 
 def started(made):
-    return Tracker(made.uri, made.home, made.plan, {"git_sha": "abc"})
+    return Tracker(made.uri, Home(made.home), made.plan, {"git_sha": "abc"})
 
 
 def test_the_tracker_writes_what_changed(empty_sweep):

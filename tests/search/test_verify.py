@@ -11,6 +11,7 @@ from search.projection import runs_of
 from search.record import State
 from tests.trainables.efficiency_answer import answer
 from trainables import records
+from trainables.home import Home
 
 
 def check(made, *arguments):
@@ -211,7 +212,7 @@ def test_mlflow_is_rebuilt(whole_sweep, mlflow_db, capsys):
 def test_measured_costs_are_rebuilt_from_the_home_alone(trained_sweep, mlflow_db):
     study = trained_sweep.study()
     way = Measuring(lambda *_, **__: answer(), "cuda: a GPU that is elsewhere")
-    measured = Costs(trained_sweep.home, trained_sweep.plan, way)
+    measured = Costs(Home(trained_sweep.home), trained_sweep.plan, way)
     measured.measure(study.trained, lambda _done, _total: None)
     measured.publish(study.trained, trained_sweep.projection())
 

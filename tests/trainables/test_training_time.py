@@ -8,6 +8,7 @@ from tests.trainables.tiny_trial import finish, opened
 from trainables import records
 from trainables.efficiency.training_time import of_folder, training_time
 from trainables.metrics import TRAINING_TIME
+from trainables.trial_folder import TrialFolder
 
 TWO_GPUS = {"count": 2, "device": "cuda"}
 CPU = {"count": 1, "device": "cpu"}
@@ -122,7 +123,7 @@ def test_of_a_trial_that_was_interrupted(flat, folder):
 def test_a_folder_that_does_not_tell_its_workers_has_reasons(tmp_path, content):
     if content is not None:
         (tmp_path / "provenance.json").write_text(content)
-    values, reasons = of_folder(tmp_path, [])
+    values, reasons = of_folder(TrialFolder(tmp_path), [])
     assert values == {}
     assert reasons.keys() == TRAINING_TIME.keys()
     assert "does not tell the trial's workers" in reasons["worker_hours"]

@@ -44,12 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     built_in = f"one of: {', '.join(names())}"
     place = argparse.ArgumentParser(add_help=False)
-    place.add_argument(
-        "--home",
-        type=Path,
-        default=home.default(),
-        help="data sets are kept in its folder data (default: $SEARCH_HOME, else sweeps)",
-    )
+    home.add_option(place, "everything, data sets in its folder data")
     command = commands.add_parser("import", parents=[place], help="make a data set of your images")
     import_request.add_arguments(command)
     command.set_defaults(run=_import)
@@ -89,7 +84,7 @@ def _make(options: argparse.Namespace) -> None:
     if options.name not in names():
         raise unknown(options.name, names())
     with _bar(f"making {options.name}") as progress:
-        dataset = locate(options.name, home.data(options.home), progress)
+        dataset = locate(options.name, options.home.data, progress)
     _say(f"{dataset.path}: {_summary(dataset)}")
 
 
@@ -107,7 +102,7 @@ def _show(options: argparse.Namespace) -> None:
     from rich.table import Table
 
     with _bar(f"opening {options.name}") as progress:
-        dataset = locate(options.name, home.data(options.home), progress)
+        dataset = locate(options.name, options.home.data, progress)
     table = Table("class", title=escape(f"{dataset.name}: {_summary(dataset)}"))
     for split in SPLITS:
         table.add_column(split, justify="right")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from trainables import home
 from trainables.data import forms
 from trainables.data.dataset import SPLITS, DataError, Dataset, Progress, Symmetries
 from trainables.data.describe import About
@@ -61,7 +60,7 @@ def run(
     listing = forms.load(form).listing(given.images, options)
     return import_(
         replace(listing, about=_about(listing.about, given)),
-        home.data(given.home) / given.to,
+        given.home.data / given.to,
         origin=f"{form}: {given.images.resolve()}",
         splits=given.splits,
         seed=given.seed,
