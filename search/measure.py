@@ -16,13 +16,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from reports.mlflow_contract import address
 from search import reading
 from search.cost_table import shown
 from search.costs import Costs, subject_of
 from search.measure_request import Request, parser, read
 from search.measuring import Measuring
 from search.plan import Plan
-from search.projection import Projection, default_uri
+from search.projection import Projection
 from search.study import SweepStudy
 from search.terminal import progress_bar
 from trainables.efficiency.repeats import measure_repeatedly
@@ -35,7 +36,7 @@ from trainables.provenance import facts
 
 def sweeps(given: argparse.Namespace, way: Measuring) -> int:
     """Measure what is not measured yet of the named sweeps' trials, or of all."""
-    uri = default_uri(given.home)
+    uri = address(given.home)
 
     def measured(plan: Plan, study: SweepStudy) -> int:
         costs = Costs(given.home, plan, way)
@@ -87,7 +88,7 @@ def trials(given: argparse.Namespace, way: Measuring, request: Request) -> int:
         named = [known[key] for key in request.trials]
         subjects = [subject_of(record, plan, size) for record in named for size in sizes]
         thoroughly([*subjects, *request.models], given.home, way, request)
-        projection = Projection(default_uri(given.home), given.home, plan, facts())
+        projection = Projection(address(given.home), given.home, plan, facts())
         Costs(given.home, plan, way).publish(named, projection)
         return Exit.DONE
 

@@ -74,6 +74,11 @@ class Plan:
         limits = {"epochs": self.epochs, "patience": self.patience, "seed": self.seed}
         return {**task, **limits, **params}
 
+    def shown(self, params: Mapping[str, Value]) -> dict[str, str]:
+        """The same as text for people: the data set has its name, and no place on a disk."""
+        named = {**self.flat(params), "data": self.data_name}
+        return {name: str(value) for name, value in named.items()}
+
     def differences(self, other: "Plan") -> list[str]:
         """What `other` changes of this plan, apart from what may change."""
         names = [f.name for f in dataclasses.fields(self) if f.name not in _MAY_CHANGE]

@@ -4,11 +4,12 @@ import optuna
 from rich.console import Console
 
 from reports.build import build
+from reports.mlflow_contract import address
 from search import cluster, tuner
 from search.costs import Costs, counter
 from search.measuring import Measuring
 from search.plan import OBJECTIVE, Plan
-from search.projection import Projection, default_uri
+from search.projection import Projection
 from search.record import State
 from search.request import Request
 from search.sampling import create
@@ -28,7 +29,7 @@ class Sweep:
 
     def __init__(self, request: Request, plan: Plan, console: Console):
         self.request, self.plan, self.console = request, plan, console
-        self.uri = default_uri(request.home)
+        self.uri = address(request.home)
         self.provenance = facts()
         self.study = self._study()
         self.tracker = Tracker(self.uri, request.home, plan, self.provenance)

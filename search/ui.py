@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from search.projection import default_uri
+from reports.mlflow_contract import address, sqlite_file
 from search.sweep_folder import sweeps
 from trainables.errors import BadRequestError, Exit, ResourceError, StorageError, exit_code
 from trainables.home import Home, add_option
@@ -45,7 +45,7 @@ def command(home: Home, port: int) -> list[str]:
     origins = f"http://127.0.0.1:{port},http://localhost:{port}"
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", default_uri(home), "--workers", "1"),
+        *("--backend-store-uri", address(home), "--workers", "1"),
         *("--artifacts-destination", home.artifacts.resolve().as_uri()),
         *("--allowed-hosts", hosts, "--cors-allowed-origins", origins),
     ]
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    if not sweeps(given.home) and "MLFLOW_TRACKING_URI" not in os.environ:
+    if not sweeps(given.home) and sqlite_file(address(given.home)) == given.home.mlflow.resolve():
         raise BadRequestError([f"no sweep in {given.home}; python -m search.run makes one"])
     port = free_port(given.port)
     if port is None:
@@ -86,10 +86,10 @@ def _serve(given: argparse.Namespace) -> int:
     log = given.home.ui_log
     for ending in (signal.SIGINT, signal.SIGTERM):  # or the server would outlive us
         signal.signal(ending, signal.default_int_handler)
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with log.open("a") as sink:
         server = subprocess.Popen(
-            command(given.home, port), stdout=sink, stderr=sink, env=os.environ | quiet
+            command(given.home, port), stdout=sink, stderr=sink, env=os.environ | own
         )
     try:
         if not _healthy(port, server):

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reports.mlflow_contract import STATUS, Tag, address
 from search import reading
 from search.costs import Costs
 from search.plan import Plan
-from search.projection import STATUS, Projection, client_of, default_uri, runs_of
+from search.projection import Projection, client_of, runs_of_trials
 from search.record import Record, State
 from search.study import SweepStudy
 from search.sweep_folder import SweepFolder
@@ -102,8 +103,8 @@ def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
     known = {record.key: record for record in study.trained}
     experiment = client.get_experiment_by_name(plan.variant)
     runs: dict[str, list[Any]] = {}
-    for run in runs_of(client, experiment.experiment_id, plan.sweep) if experiment else []:
-        runs.setdefault(run.data.tags["trial_key"], []).append(run)
+    for run in runs_of_trials(client, experiment.experiment_id, plan.sweep) if experiment else []:
+        runs.setdefault(run.data.tags[Tag.TRIAL_KEY], []).append(run)
     for key, record in known.items():
         lines = _folder(record, folder.trial(key), verdict)
         _run(record, runs.get(key, []), lines, client, verdict)
@@ -122,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = reading.parser("search.verify", main.__doc__)
     parser.add_argument("--rebuild", action="store_true", help="write MLflow again")
     given = parser.parse_args(arguments)
-    uri = default_uri(given.home)
+    uri = address(given.home)
 
     def check(plan: Plan, study: SweepStudy) -> int:
         if given.rebuild:

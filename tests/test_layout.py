@@ -16,7 +16,7 @@ SHARED = ("metrics", "errors", "home")
 ALLOWED = {
     "spaces": ("spaces",),
     "trainables": ("trainables", "spaces.published", "spaces.space"),
-    "search": ("search", "spaces", "trainables", "reports.build"),
+    "search": ("search", "spaces", "trainables", "reports.build", "reports.mlflow_contract"),
     "reports": ("reports", "spaces", *(f"trainables.{name}" for name in SHARED)),
 }
 DRAWERS = {"util", "utils", "common", "helper", "helpers", "misc"}

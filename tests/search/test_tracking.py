@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from search.projection import STATUS, Projection, client_of, runs_of
+from reports.mlflow_contract import STATUS
+from search.projection import Projection, client_of, runs_of_trials
 from search.record import State, config_hash
 from search.tracking import Tracker
 from trainables import records
@@ -26,7 +27,8 @@ def trial_runs(made):
     """The runs of a sweep's trials, by their key."""
     experiment = made.client.get_experiment_by_name("linformer")
     return {
-        r.data.tags["trial_key"]: r for r in runs_of(made.client, experiment.experiment_id, "small")
+        run.data.tags["trial_key"]: run
+        for run in runs_of_trials(made.client, experiment.experiment_id, "small")
     }
 
 
@@ -247,7 +249,7 @@ def test_sweeps_share_an_experiment_and_not_their_runs(whole_sweep, make_plan):
     other.trial(record)
     assert len(trial_runs(whole_sweep)) == 4
     experiment = whole_sweep.client.get_experiment_by_name("linformer").experiment_id
-    assert len(runs_of(whole_sweep.client, experiment, "other")) == 1
+    assert len(runs_of_trials(whole_sweep.client, experiment, "other")) == 1
 
 
 def test_what_a_killed_driver_left_of_a_database_is_made_again(tmp_path):

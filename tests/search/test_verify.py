@@ -7,7 +7,7 @@ import pytest
 from search import verify
 from search.costs import Costs
 from search.measuring import Measuring
-from search.projection import runs_of
+from search.projection import runs_of_trials
 from search.record import State
 from tests.trainables.efficiency_answer import answer
 from trainables import records
@@ -26,7 +26,9 @@ def key_of(made, state):
 def run_of(made, key):
     experiment = made.client.get_experiment_by_name("linformer").experiment_id
     (run,) = (
-        r for r in runs_of(made.client, experiment, "small") if r.data.tags["trial_key"] == key
+        r
+        for r in runs_of_trials(made.client, experiment, "small")
+        if r.data.tags["trial_key"] == key
     )
     return run
 
