@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import spaces
+from search.cluster import Resources, address_of
 from search.listing import Show
 from search.plan import (
     FULL,
@@ -45,18 +46,26 @@ _NUMBERS = {
     "wait_for_resources": (float, 0, "seconds to wait for nodes that a lane needs (0)"),
 }
 DEFAULT_DATA = "digits"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What the command line asks for. `numbers` holds what was given, and None for the rest."""
+    """What the command line asks for; a number is None where it does not say."""
 
     variant: str
     sweep: str
     home: Home
     data: str
     budget: Budget
-    numbers: dict[str, Any]
+    trials: int | None
+    epochs: int | None
+    image_size: int | None
+    max_gflops: float | None
+    patience: int | None
+    seed: int | None
+    published: int | None
+    resources: Resources
     settings: dict[str, Value]
     earlier: Plan | None
     address: str | None
@@ -67,14 +76,11 @@ class Request:
     def folder(self) -> SweepFolder:
         return SweepFolder.of(self.home, self.sweep)
 
-    def number(self, name: str, default: Any) -> Any:
-        given = self.numbers[name]
-        return default if given is None else given
-
     def plan(self, dataset: Dataset) -> Plan:
         """The sweep that is asked for: given numbers, else an earlier plan's, else the budget's."""
         base = self.earlier or self.budget
-        trials = self.number("trials", base.trials)
+        patience, seed = (self.earlier.patience, self.earlier.seed) if self.earlier else (10, 0)
+        trials = _either(self.trials, base.trials)
         return Plan(
             sweep=self.sweep,
             variant=self.variant,
@@ -82,16 +88,20 @@ class Request:
             data_name=dataset.name,
             data_sha256=dataset.fingerprint,
             num_classes=dataset.num_classes,
-            image_size=self.number("image_size", base.image_size),
-            epochs=self.number("epochs", base.epochs),
+            image_size=_either(self.image_size, base.image_size),
+            epochs=_either(self.epochs, base.epochs),
             trials=trials,
-            patience=self.number("patience", self.earlier.patience if self.earlier else 10),
-            seed=self.number("seed", self.earlier.seed if self.earlier else 0),
-            max_gflops=self.number("max_gflops", base.max_gflops),
-            published=self.number("published", max(1, trials // 4)),
+            patience=_either(self.patience, patience),
+            seed=_either(self.seed, seed),
+            max_gflops=_either(self.max_gflops, base.max_gflops),
+            published=_either(self.published, max(1, trials // 4)),
             settings=self.settings,
             space=described(searched(self.variant, self.settings)),
         )
+
+
+def _either(given: T | None, otherwise: T) -> T:
+    return otherwise if given is None else given
 
 
 def parser() -> argparse.ArgumentParser:
@@ -138,8 +148,6 @@ def _numbers(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def _budget(given: argparse.Namespace) -> Budget:
     """Quick without a GPU, cluster or wish for the full one; at an image size the variant has."""
-    from search.cluster import address_of
-
     has_gpu = Path("/dev/nvidiactl").exists()
     budget = FULL if given.full or has_gpu or address_of(given.address) else QUICK
     if given.variant not in spaces.names():
@@ -214,13 +222,15 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         raise BadRequestError(wrong + bad_data)
     if bad_data:
         raise DataError(bad_data)
+    of_cluster = fields.names(Resources)
     return Request(
         variant=given.variant,
         sweep=sweep,
         home=given.home,
         data=data,
         budget=budget,
-        numbers=numbers,
+        **{name: number for name, number in numbers.items() if name not in of_cluster},
+        resources=Resources(**{name: numbers[name] for name in of_cluster}),
         settings=settings,
         earlier=earlier,
         address=given.address,

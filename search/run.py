@@ -120,7 +120,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
 
 def _run(request: Request, console: Console) -> int:
     if not cluster.address_of(request.address):
-        cluster.precheck(request.numbers)
+        cluster.precheck(request.resources)
     request.home.prepare()
     with lock.held(request.folder):
         dataset = _dataset(request.data, request, console)
@@ -131,7 +131,7 @@ def _run(request: Request, console: Console) -> int:
             raise BadRequestError(
                 [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
             )
-        if request.budget.max_gflops and not (request.earlier or request.numbers["max_gflops"]):
+        if request.budget.max_gflops and not (request.earlier or request.max_gflops):
             plan = _attainable(plan, console)
         _header(request, plan, console)
         _decode(dataset, plan.image_size, console)

@@ -76,7 +76,7 @@ class Sweep:
 
     def train(self) -> None:
         """Run trials until none is missing, or until interrupted."""
-        crews = cluster.crews(self.request.numbers, self.plan.trials)
+        crews = cluster.crews(self.request.resources, self.plan.trials)
         self.plan.save(self.request.folder.plan)
         view = View(self.console, self.plan, self.study.trained)
         self.study.listeners.append(view.changed)
