@@ -19,12 +19,12 @@ def measured(result: dict[str, Any]) -> dict[str, Any]:
 class StudySearcher(Searcher):
     """Hands out the study's trials. All state lives in the study, so nothing is saved here.
 
-    `crew` are the arguments of a lane's worker group; `folder` is absolute.
+    `folder` is the sweep's, absolute.
     """
 
-    def __init__(self, study: SweepStudy, plan: Plan, folder: SweepFolder, crew: dict[str, Any]):
+    def __init__(self, study: SweepStudy, plan: Plan, folder: SweepFolder):
         super().__init__()
-        self._study, self._plan, self._folder, self._crew = study, plan, folder, crew
+        self._study, self._plan, self._folder = study, plan, folder
         self._keys: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -40,7 +40,6 @@ class StudySearcher(Searcher):
             # the last known epoch is said again: it may be a final one that was never told
             "known_epoch": max(0, record.epoch - 1),
             "stages": str(self._folder.stages),
-            "crew": self._crew,
         }
 
     def on_trial_complete(

@@ -22,13 +22,13 @@ def run(study: SweepStudy, plan: Plan, folder: SweepFolder, crews: Crews) -> Non
     A fresh Tuner each time: a sweep is resumed from the study, never from Tune's own files.
     """
     folder = SweepFolder(folder.path.resolve())  # workers have folders of their own
-    searcher = StudySearcher(study, plan, folder, crews.arguments(folder.ray))
+    lane = tune.with_parameters(Lane, crew=crews.arguments(folder.ray))
     # a lane is a mere driver: it takes no CPU, and belongs on the head, the node that stays
     on_head = PlacementGroupFactory([{"node:__internal_head__": 0.001}])
     tuner = tune.Tuner(
-        tune.with_resources(Lane, on_head),
+        tune.with_resources(lane, on_head),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
+            search_alg=StudySearcher(study, plan, folder),
             scheduler=StudyStopping(study),
             num_samples=-1,
             max_concurrent_trials=crews.lanes,
