@@ -38,17 +38,17 @@ def sweeps(given: argparse.Namespace, way: Measuring) -> int:
     """Measure what is not measured yet of the named sweeps' trials, or of all."""
     uri = address(given.home)
 
-    def measured(plan: Plan, study: SweepStudy) -> int:
+    def measure(plan: Plan, study: SweepStudy) -> int:
         costs = Costs(given.home, plan, way)
         with progress_bar(Console(), plan.sweep) as progress:
-            costs.measure(study.trained, progress)
-        costs.publish(study.trained, Projection(uri, given.home, plan, facts()))
-        rows = [row for record in study.trained if (row := costs.row(record))]
+            costs.measure(study.accepted, progress)
+        costs.publish(study.accepted, Projection(uri, given.home, plan, facts()))
+        rows = [row for record in study.accepted if (row := costs.row(record))]
         failed = sum(not row["repeats"] for row in rows)
-        sys.stdout.write(f"{plan.sweep}: {len(study.trained)} trials, {failed} without values\n")
+        sys.stdout.write(f"{plan.sweep}: {len(study.accepted)} trials, {failed} without values\n")
         return Exit.DONE
 
-    return reading.each(given, measured)
+    return reading.each(given, measure)
 
 
 def thoroughly(subjects: Sequence[Subject], home: Home, way: Measuring, request: Request) -> None:
@@ -79,8 +79,8 @@ def thoroughly(subjects: Sequence[Subject], home: Home, way: Measuring, request:
 def trials(given: argparse.Namespace, way: Measuring, request: Request) -> int:
     """Measure trials of a sweep, and models beside them; the trials' rows go to MLflow, too."""
 
-    def measured(plan: Plan, study: SweepStudy) -> int:
-        known = {record.key: record for record in study.trained}
+    def measure(plan: Plan, study: SweepStudy) -> int:
+        known = {record.key: record for record in study.accepted}
         if lost := [key for key in request.trials if key not in known]:
             said = f"the study does not know {lost}; see python -m search.verify"
             raise StorageError([said])
@@ -92,7 +92,7 @@ def trials(given: argparse.Namespace, way: Measuring, request: Request) -> int:
         Costs(given.home, plan, way).publish(named, projection)
         return Exit.DONE
 
-    return reading.each(given, measured)
+    return reading.each(given, measure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

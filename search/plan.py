@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ QUICK = Budget(trials=10, epochs=6, image_size=56, max_gflops=0.08)
 FULL = Budget(trials=100, epochs=200, image_size=224)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A sweep: `variant` on the data set at `data`, within a budget.
 
@@ -64,8 +65,9 @@ class Plan:
     settings: Mapping[str, Value] = field(default_factory=dict)
     space: str = ""
 
-    @property
+    @cached_property
     def searched(self) -> Space:
+        """The space that is searched, with what is held constant."""
         return searched(self.variant, self.settings)
 
     def flat(self, params: Mapping[str, Value]) -> dict[str, Any]:
@@ -112,8 +114,8 @@ def searched(variant: str, settings: Mapping[str, Value]) -> Space:
 
 def described(space: Space) -> str:
     """A space as text, so that a changed one is noticed and shown."""
-    searched = [f"{name} {domain}" for name, domain in sorted(space.params.items())]
-    return "; ".join(searched + [str(rule) for rule in space.rules])
+    domains = [f"{name} {domain}" for name, domain in sorted(space.params.items())]
+    return "; ".join(domains + [str(rule) for rule in space.rules])
 
 
 def name_mistakes(sweep: str) -> list[str]:

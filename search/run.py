@@ -114,7 +114,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
     if sweep.study.gave_up:
         sweep.say(f"error: {sweep.study.gave_up}")
         return Exit.BAD_REQUEST
-    failed = any(record.state == State.FAILED for record in sweep.study.trained)
+    failed = any(record.state == State.FAILED for record in sweep.study.accepted)
     return Exit.FAILED if failed else Exit.DONE
 
 

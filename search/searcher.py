@@ -11,7 +11,7 @@ from search.sweep_folder import SweepFolder
 from trainables.metrics import CATALOGUE
 
 
-def measured(result: dict[str, Any]) -> dict[str, Any]:
+def metrics_of(result: dict[str, Any]) -> dict[str, Any]:
     """A trial's metrics and notes, without what Tune adds to a result."""
     return {name: value for name, value in result.items() if name in CATALOGUE or name == "notes"}
 
@@ -52,8 +52,8 @@ class StudySearcher(Searcher):
         if "state" in result:  # the trial ended by itself
             state = State(result["state"])
             if state == State.COMPLETE:
-                self._study.report(key, result["epoch"], measured(result))
-            self._study.finish(key, state, result.get("reason", ""), measured(result))
+                self._study.report(key, result["epoch"], metrics_of(result))
+            self._study.finish(key, state, result.get("reason", ""), metrics_of(result))
         else:
             self._study.finish(key, State.PRUNED, f"stopped after epoch {result['epoch']}")
 

@@ -7,7 +7,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.record import State
-from search.searcher import measured
+from search.searcher import metrics_of
 from search.study import SweepStudy
 
 
@@ -23,7 +23,7 @@ class StudyStopping(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
-        stop = self._study.report(trial.config["trial_key"], result["epoch"], measured(result))
+        stop = self._study.report(trial.config["trial_key"], result["epoch"], metrics_of(result))
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002

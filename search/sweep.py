@@ -13,7 +13,7 @@ from search.projection import Projection
 from search.record import State
 from search.request import Request
 from search.sampling import create
-from search.searcher import measured
+from search.searcher import metrics_of
 from search.study import SweepStudy
 from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar
@@ -34,9 +34,9 @@ class Sweep:
         self.study = self._study()
         self.tracker = Tracker(self.uri, request.home, plan, self.provenance)
         self.study.listeners.append(self.tracker.changed)
-        for record in self.study.trained:
+        for record in self.study.accepted:
             lines = read_lines(request.folder.trial(record.key).metrics)
-            record.metrics |= measured(lines[-1]) if lines else {}
+            record.metrics |= metrics_of(lines[-1]) if lines else {}
             self.tracker.changed(record)
 
     def say(self, text: str) -> None:
@@ -78,7 +78,7 @@ class Sweep:
         """Run trials until none is missing, or until interrupted."""
         crews = cluster.crews(self.request.resources, self.plan.trials)
         self.plan.save(self.request.folder.plan)
-        view = View(self.console, self.plan, self.study.trained)
+        view = View(self.console, self.plan, self.study.accepted)
         self.study.listeners.append(view.changed)
         with view.shown():
             tuner.run(self.study, self.plan, self.request.folder, crews)
@@ -90,12 +90,12 @@ class Sweep:
             self.say(f"warning: {trouble}; `python -m search.verify --rebuild` writes the rest")
         return not trouble
 
-    def measure(self, measured: Measuring) -> None:
+    def measure(self, way: Measuring) -> None:
         """Measure the architectures of all trials, and write that to MLflow once it is settled."""
-        costs = Costs(self.request.home, self.plan, measured)
+        costs = Costs(self.request.home, self.plan, way)
         with progress_bar(self.console, "measuring") as progress:
-            costs.measure(self.study.trained, progress)
-        costs.publish(self.study.trained, self.projection())
+            costs.measure(self.study.accepted, progress)
+        costs.publish(self.study.accepted, self.projection())
 
     def projection(self) -> Projection:
         return Projection(self.uri, self.request.home, self.plan, self.provenance)
@@ -106,7 +106,7 @@ class Sweep:
 
     def report(self) -> None:
         """The best five, where the report is, how to open MLflow."""
-        self.console.print(best(self.study.trained, self.plan))
+        self.console.print(best(self.study.accepted, self.plan))
         path = build(self.request.home, self.plan.sweep, self.uri)
         self.say(f"report: {path}")
         self.say(f"compare the trials in MLflow: python -m search.ui --home {self.request.home}")

@@ -89,9 +89,9 @@ def _run(
 def rebuild(study: SweepStudy, plan: Plan, home: Home, uri: str) -> None:
     """Write a sweep into MLflow again, as its study, its folders and the measurements have it."""
     projection = Projection(uri, home, plan, facts())
-    for record in study.trained:
+    for record in study.accepted:
         projection.trial(record)
-    Costs(home, plan).publish(study.trained, projection)
+    Costs(home, plan).publish(study.accepted, projection)
     projection.sweep("RUNNING" if study.unfinished else "FINISHED")
 
 
@@ -100,7 +100,7 @@ def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
     verdict = Verdict()
     wrong = verdict.disagreements
     folder = SweepFolder.of(home, plan.sweep)
-    known = {record.key: record for record in study.trained}
+    known = {record.key: record for record in study.accepted}
     experiment = client.get_experiment_by_name(plan.variant)
     runs: dict[str, list[Any]] = {}
     for run in runs_of_trials(client, experiment.experiment_id, plan.sweep) if experiment else []:
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rebuild(study, plan, given.home, uri)
         verdict = verify(study, plan, given.home, client_of(uri))
         counts = ", ".join(f"{n} {what}" for what, n in verdict.counts.items())
-        sys.stdout.write(f"{plan.sweep}: {len(study.trained)} trials ({counts})\n")
+        sys.stdout.write(f"{plan.sweep}: {len(study.accepted)} trials ({counts})\n")
         for disagreement in verdict.disagreements:
             sys.stdout.write(f"  {disagreement}\n")
         agreed = "they do not agree" if verdict.disagreements else "study, folders and MLflow agree"

@@ -189,7 +189,7 @@ class MadeUp:
 
     def project(self, study: SweepStudy) -> None:
         projection = self.projection()
-        for record in study.trained:
+        for record in study.accepted:
             projection.trial(record)
         projection.sweep("RUNNING" if study.unfinished else "FINISHED")
 

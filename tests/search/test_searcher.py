@@ -6,7 +6,7 @@ import pytest
 from ray.tune.search import Searcher
 
 from search.record import State
-from search.searcher import StudySearcher, measured
+from search.searcher import StudySearcher, metrics_of
 from search.sweep_folder import SweepFolder
 
 EPOCH = {"valid_top1": 0.5, "train_loss": 1.0, "epoch": 1, "done": False, "time_total_s": 3.0}
@@ -28,7 +28,7 @@ def result(epoch, **more):
 
 def test_a_lane_gets_a_trial_and_nothing_of_the_crew(searcher, study, empty_sweep):
     config = searcher.suggest("tune-1")
-    (record,) = study.trained
+    (record,) = study.accepted
     assert config == {
         "trial_key": record.key,
         "flat": empty_sweep.plan.flat(record.params),
@@ -41,7 +41,7 @@ def test_a_lane_gets_a_trial_and_nothing_of_the_crew(searcher, study, empty_swee
 def test_an_interrupted_trial_comes_first_and_says_its_last_epoch_again(searcher, study, made_new):
     key = searcher.suggest("tune-1")["trial_key"]
     for epoch in (1, 2):
-        study.report(key, epoch, measured(result(epoch)))
+        study.report(key, epoch, metrics_of(result(epoch)))
     config = made_new().suggest("another-1")
     assert (config["trial_key"], config["known_epoch"]) == (key, 1)
 
@@ -60,7 +60,7 @@ def test_it_ends_when_the_study_has_all_its_trials(searcher, empty_sweep):
 
 
 def test_metrics_and_notes_are_kept_and_what_tune_adds_is_not():
-    assert measured(result(1, notes=["a note"])) == {
+    assert metrics_of(result(1, notes=["a note"])) == {
         "valid_top1": 0.5,
         "train_loss": 1.0,
         "notes": ["a note"],
@@ -69,7 +69,7 @@ def test_metrics_and_notes_are_kept_and_what_tune_adds_is_not():
 
 def test_a_trial_that_came_to_its_end_is_complete_with_its_best_value(searcher, study):
     key = searcher.suggest("tune-1")["trial_key"]
-    study.report(key, 1, measured(result(1, valid_top1=0.75)))
+    study.report(key, 1, metrics_of(result(1, valid_top1=0.75)))
     last = result(2, done=True, state="complete", best_valid_top1=0.75, test_top1=0.625)
     searcher.on_trial_complete("tune-1", last)
     record = study.records[key]
@@ -89,7 +89,7 @@ def test_a_trial_that_ended_itself_has_its_reason(searcher, study, state):
 
 def test_a_trial_that_was_stopped_is_pruned(searcher, study):
     key = searcher.suggest("tune-1")["trial_key"]
-    study.report(key, 1, measured(result(1)))
+    study.report(key, 1, metrics_of(result(1)))
     searcher.on_trial_complete("tune-1", result(1))
     record = study.records[key]
     assert (record.state, record.reason) == (State.PRUNED, "stopped after epoch 1")

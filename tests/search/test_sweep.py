@@ -60,7 +60,7 @@ def ended(home: Path) -> dict[str, tuple[str, dict]]:
     if not (home / "s" / "plan.json").exists():
         return {}
     _, study = reopened(Home(home), "s", None)
-    return {r.key: (r.state, r.params) for r in study.trained if r.state != State.RUNNING}
+    return {r.key: (r.state, r.params) for r in study.accepted if r.state != State.RUNNING}
 
 
 def epochs_begun(home: Path) -> int:

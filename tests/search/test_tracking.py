@@ -57,7 +57,7 @@ def content(made):
 
 def states(whole_sweep):
     study = whole_sweep.study()
-    return {record.state: record for record in study.trained}
+    return {record.state: record for record in study.accepted}
 
 
 def test_one_parent_and_one_child_a_trial(whole_sweep):
@@ -91,7 +91,7 @@ def test_what_became_of_a_trial(whole_sweep):
 
 def test_parameters_are_flat_and_whole(whole_sweep):
     runs = trial_runs(whole_sweep)
-    for record in whole_sweep.study().trained:
+    for record in whole_sweep.study().accepted:
         expected = whole_sweep.plan.flat(record.params) | {"data": "tiny"}
         assert runs[record.key].data.params == {k: str(v) for k, v in expected.items()}
 
@@ -137,7 +137,7 @@ def test_writing_again_changes_nothing(whole_sweep):
     whole_sweep.project(study)
     projection = whole_sweep.projection()
     for _ in range(2):
-        for record in study.trained:
+        for record in study.accepted:
             projection.trial(record)
     assert content(whole_sweep) == before
 
@@ -338,7 +338,7 @@ def test_a_run_whose_creation_was_not_answered_is_found(empty_sweep, monkeypatch
     empty_sweep.train(study, [0.5], State.COMPLETE)
     assert tracker.close(SECONDS) == ""
     assert len(lost) == 2
-    assert content(empty_sweep).keys() == {"small", *(r.key for r in study.trained)}
+    assert content(empty_sweep).keys() == {"small", *(r.key for r in study.accepted)}
 
 
 def test_an_mlflow_that_never_comes_back_is_told(empty_sweep, monkeypatch):
