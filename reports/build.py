@@ -17,21 +17,23 @@ import spaces
 from reports import collect
 from reports.collect import Sweep
 from reports.page import page
+from trainables.errors import BadRequestError, Exit, StorageError, exit_code
+from trainables.home import Home, add_option
 
 
-def build(home: Path, sweep: str, tracking_uri: str | None = None, out: Path | None = None) -> Path:
+def build(home: Home, sweep: str, tracking_uri: str | None = None, out: Path | None = None) -> Path:
     """Write the report of `sweep` and return the path of its `report.html`.
 
     Its folder is `<out>/<sweep>`, by default `<home>/reports/<sweep>`; `tracking_uri` is resolved
-    as `reports.collect.connect` says. ValueError: there is no such sweep or no store.
+    as `reports.collect.connect` says. BadRequestError: there is no such sweep or no store.
     """
     client = collect.connect(home, tracking_uri)
-    return _write(client, collect.find(client, [sweep])[0], out or home / "reports")
+    return _write(client, collect.find(client, [sweep])[0], out or home.reports)
 
 
 def _write(client: collect.MlflowClient, sweep: Sweep, out: Path) -> Path:
     if Path(sweep.name).name != sweep.name or sweep.name == "..":
-        raise ValueError(f"the sweep name {sweep.name!r} cannot be the name of a folder")
+        raise BadRequestError([f"the sweep name {sweep.name!r} cannot be the name of a folder"])
     trials, curves = collect.tables(client, sweep)
     published = spaces.load(sweep.variant).published if sweep.variant in spaces.names() else ()
     html = page(sweep, trials.to_pylist(), curves.to_pylist(), published)
@@ -52,12 +54,7 @@ def _replace(path: Path, write: Callable[[Path], object]) -> Path:
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m reports.build", description=__doc__)
     parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help="default: the newest")
-    parser.add_argument(
-        "--home",
-        type=Path,
-        default=Path(os.environ.get("SEARCH_HOME", "sweeps")),
-        help="folder of the sweeps (default: SEARCH_HOME, else sweeps)",
-    )
+    add_option(parser)
     parser.add_argument("--out", type=Path, help="folder of the reports (default: HOME/reports)")
     return parser.parse_args(given)
 
@@ -65,6 +62,10 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> int:
     """Report the sweeps named on the command line; the exit code."""
     arguments = _arguments(given)
+    return exit_code(lambda: _report(arguments))
+
+
+def _report(arguments: argparse.Namespace) -> int:
     # Seven retries, MLflow's default, make a dead server silent for four minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
@@ -73,15 +74,11 @@ def main(given: Sequence[str] | None = None) -> int:
         if not arguments.sweeps:
             sys.stdout.write(f"no sweep named: reporting the newest, {found[0].name}\n")
         for sweep in found:
-            report = _write(client, sweep, arguments.out or arguments.home / "reports")
+            report = _write(client, sweep, arguments.out or arguments.home.reports)
             sys.stdout.write(f"{report}\n")
-    except ValueError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
     except collect.STORAGE_ERRORS as error:
-        sys.stderr.write(f"storage: {error}\n")
-        return 6
-    return 0
+        raise StorageError([f"storage: {error}"]) from error
+    return Exit.DONE
 
 
 if __name__ == "__main__":

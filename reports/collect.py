@@ -1,45 +1,51 @@
 """From MLflow to two tidy tables: one row a trial, and one row an epoch of a trial.
 
-What `search` writes is read here: an experiment a variant, in it a parent run a sweep (tag
-`kind` = sweep), beneath it a child run a trial (`kind` = trial).
+What `search` writes by `reports.mlflow_contract` is read here.
 """
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-
-from spaces.space import nearest
-from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its import alone would report usage
-
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from reports.mlflow_contract import (
+    SCALARS,
+    STATE,
+    Kind,
+    Tag,
+    address,
+    all_pages,
+    is_server,
+    runs_of,
+    sqlite_file,
+)
+from spaces.space import nearest
+from trainables.errors import BadRequestError
+from trainables.home import Home
+from trainables.metrics import EPOCH
+
 STORAGE_ERRORS = (OSError, MlflowException, SQLAlchemyError)
 
-PAGE = 1000
+# those of a trial that are columns of their own names
 TAGS = (
-    "config_hash",
-    "reason",
-    "published",
-    "git_sha",
-    "data_sha256",
-    "training_time_reason",
-    "efficiency_device",
-    "efficiency_reason",
-    "efficiency_other_load",
+    Tag.CONFIG_HASH,
+    Tag.REASON,
+    Tag.PUBLISHED,
+    Tag.GIT_SHA,
+    Tag.DATA_SHA256,
+    Tag.TRAINING_TIME_REASON,
+    Tag.EFFICIENCY_DEVICE,
+    Tag.EFFICIENCY_REASON,
+    Tag.EFFICIENCY_OTHER_LOAD,
 )
-_STATE_OF_STATUS = {"FINISHED": "complete", "KILLED": "pruned", "FAILED": "failed"}
 _READERS: tuple[tuple[Callable[[str], Any], pa.DataType], ...] = (
     ({"True": True, "False": False}.__getitem__, pa.bool_()),
     (int, pa.int64()),
@@ -64,33 +70,33 @@ class Sweep:
     @property
     def images(self) -> str:
         """What it trains on, as `digits at 56 px`."""
-        return f"{self.tags.get('data', 'unnamed data')} at {self.tags.get('image_size', '?')} px"
+        data, size = self.tags.get(Tag.DATA, "unnamed data"), self.tags.get(Tag.IMAGE_SIZE, "?")
+        return f"{data} at {size} px"
 
 
-def connect(home: Path, tracking_uri: str | None = None) -> MlflowClient:
+def connect(home: Home, tracking_uri: str | None = None) -> MlflowClient:
     """A client of `tracking_uri`, else of MLFLOW_TRACKING_URI, else of `<home>/mlflow.db`.
 
-    ValueError: the SQLite file does not exist (MLflow would make an empty one).
+    BadRequestError: the SQLite file does not exist (MLflow would make an empty one).
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    uri = uri or f"sqlite:///{home.resolve() / 'mlflow.db'}"
-    file = uri.removeprefix("sqlite:///")
-    if file != uri and not Path(file).is_file():
-        raise ValueError(
-            f"no MLflow database at {file}; run a sweep first (python -m search.run linformer), "
-            "or name its folder with --home or its server with MLFLOW_TRACKING_URI"
-        )
+    uri = tracking_uri or address(home)
+    file = sqlite_file(uri)
+    if file and not file.is_file():
+        said = f"no MLflow database at {file}; run a sweep first (python -m search.run linformer)"
+        hint = "or name its folder with --home or its server with MLFLOW_TRACKING_URI"
+        raise BadRequestError([f"{said}, {hint}"])
     return MlflowClient(uri)
 
 
 def sweeps(client: MlflowClient) -> list[Sweep]:
     """Every sweep of the store, the newest first."""
-    experiments = _all_pages(lambda token: client.search_experiments(page_token=token))
-    runs = _runs(client, [found.experiment_id for found in experiments], "tags.kind = 'sweep'")
+    experiments = all_pages(lambda token: client.search_experiments(page_token=token))
+    ids = [found.experiment_id for found in experiments]
+    runs: list[Run] = runs_of(client, ids, {Tag.KIND: Kind.SWEEP})
     return [
         Sweep(
-            name=run.data.tags["sweep"],
-            variant=run.data.tags["variant"],
+            name=run.data.tags[Tag.SWEEP],
+            variant=run.data.tags[Tag.VARIANT],
             run_id=run.info.run_id,
             experiment_id=run.info.experiment_id,
             started=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
@@ -104,23 +110,20 @@ def sweeps(client: MlflowClient) -> list[Sweep]:
 def find(client: MlflowClient, names: Sequence[str] = ()) -> list[Sweep]:
     """The sweeps called `names`, the newest sweep without a name.
 
-    Where several parent runs carry a name, the newest counts. ValueError: there is no sweep at
-    all, or none of some name; the message has the nearest name to each and those that exist.
+    Where several parent runs carry a name, the newest counts. BadRequestError: there is no
+    sweep at all, or none of some name; it has the nearest name to each and those that exist.
     """
     known = sweeps(client)
     if not known:
-        raise ValueError(
-            "MLflow holds no sweep yet; start one with python -m search.run linformer, or name "
-            "another folder with --home"
-        )
+        said = "MLflow holds no sweep yet; start one with python -m search.run linformer"
+        raise BadRequestError([f"{said}, or name another folder with --home"])
     listed = list(dict.fromkeys(sweep.name for sweep in known))
     unknown = [name for name in names if name not in listed]
     if unknown:
-        mistakes = (f"unknown sweep {name!r}{nearest(name, listed)}" for name in unknown)
         older = f" and {len(listed) - _LISTED} older ones" if len(listed) > _LISTED else ""
-        raise ValueError(
-            f"{'; '.join(mistakes)} (sweeps, newest first: {', '.join(listed[:_LISTED])}{older})"
-        )
+        there = f"sweeps, newest first: {', '.join(listed[:_LISTED])}{older}"
+        mistakes = [f"unknown sweep {name!r}{nearest(name, listed)}" for name in unknown]
+        raise BadRequestError([*mistakes[:-1], f"{mistakes[-1]} ({there})"])
     same = [[sweep for sweep in known if sweep.name == name] for name in names or listed[:1]]
     return [replace(twins[0], namesakes=len(twins) - 1) for twins in same]
 
@@ -130,18 +133,13 @@ def tables(client: MlflowClient, sweep: Sweep) -> tuple[pa.Table, pa.Table]:
 
     Trials: sweep, variant, trial_key, state, the `TAGS`, MLflow's run_id and status, last_epoch,
     epochs, every hyperparameter as `param.<name>` (a number or a truth value where all trials have
-    one) and every FINAL, TRAINING_TIME and EFFICIENCY metric under its name. Curves: sweep,
-    trial_key, run_id, epoch and every EPOCH metric. A missing value is null; NaN and infinity stay
-    what they are.
+    one) and every metric of `SCALARS` under its name. Curves: sweep, trial_key, run_id, epoch and
+    every EPOCH metric. A missing value is null; NaN and infinity stay what they are.
     """
-    runs = _runs(
-        client,
-        [sweep.experiment_id],
-        f"tags.mlflow.parentRunId = '{sweep.run_id}' and tags.kind = 'trial'",
-    )
+    mine = {Tag.PARENT: sweep.run_id, Tag.KIND: Kind.TRIAL}
+    runs: list[Run] = runs_of(client, [sweep.experiment_id], mine)
     # A server answers requests side by side; SQLite in this process is faster one by one.
-    remote = client.tracking_uri.startswith("http")
-    with ThreadPoolExecutor(8 if remote else 1) as pool:
+    with ThreadPoolExecutor(8 if is_server(client.tracking_uri) else 1) as pool:
         histories = list(pool.map(lambda run: _history(client, run), runs))
     return _trials(sweep, runs, histories), _curves(sweep, runs, histories)
 
@@ -166,8 +164,7 @@ def _trials(sweep: Sweep, runs: Sequence[Run], histories: Sequence[Mapping[int, 
     }
     for name in sorted({name for run in runs for name in run.data.params}):
         columns[f"param.{name}"] = _typed([run.data.params.get(name) for run in runs])
-    metrics = (*FINAL, *TRAINING_TIME, *EFFICIENCY)
-    return pa.table(columns | {name: numbers(name) for name in metrics})
+    return pa.table(columns | {name: numbers(name) for name in SCALARS})
 
 
 def _curves(sweep: Sweep, runs: Sequence[Run], histories: Sequence[Mapping[int, Any]]) -> pa.Table:
@@ -204,11 +201,11 @@ def _tags(run: Run) -> dict[str, str]:
 
 
 def _trial_key(run: Run) -> str:
-    return run.data.tags.get("trial_key", run.info.run_id)
+    return run.data.tags.get(Tag.TRIAL_KEY, run.info.run_id)
 
 
 def _state(run: Run) -> str:
-    return run.data.tags.get("state") or _STATE_OF_STATUS.get(run.info.status, "running")
+    return run.data.tags.get(Tag.STATE) or STATE.get(run.info.status, "running")
 
 
 def _typed(texts: Sequence[str | None]) -> pa.Array:
@@ -221,26 +218,3 @@ def _typed(texts: Sequence[str | None]) -> pa.Array:
             except (KeyError, ValueError, OverflowError):
                 continue
     return pa.array(values, pa.string())
-
-
-def _runs(client: MlflowClient, experiments: Sequence[str], condition: str) -> list[Run]:
-    """Every run that meets `condition`, the oldest first."""
-    return _all_pages(
-        lambda token: client.search_runs(
-            list(experiments),
-            condition,
-            max_results=PAGE,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-    )
-
-
-def _all_pages(page: Callable[[str | None], Any]) -> list[Any]:
-    found, token = [], None
-    while True:
-        answer = page(token)
-        found += answer
-        token = answer.token
-        if not token:
-            return found

@@ -8,6 +8,7 @@ from html import escape
 
 from reports import figures
 from reports.collect import Sweep
+from reports.mlflow_contract import YES, Tag
 from reports.pareto import ranking
 from reports.writing import Row, number, table
 from spaces.space import Point
@@ -78,9 +79,9 @@ def _published_beside(cost: Metric, published: Sequence[Point]) -> list[str]:
 def disturbances(measured: Sequence[Row]) -> list[str]:
     """What makes the times of trials hard to compare, a sentence each."""
     notes = []
-    if len({trial["efficiency_device"] for trial in measured}) > 1:
+    if len({trial[Tag.EFFICIENCY_DEVICE] for trial in measured}) > 1:
         notes.append("Times were measured on different devices (see Conditions).")
-    if loaded := sum(trial["efficiency_other_load"] == "true" for trial in measured):
+    if loaded := sum(trial[Tag.EFFICIENCY_OTHER_LOAD] == YES for trial in measured):
         notes.append(
             f"Times measured while other programs used the machine: {loaded} of {len(measured)} "
             "trials; measured alone they may differ much."

@@ -14,10 +14,10 @@ from plotly.offline import get_plotlyjs
 from reports import figures
 from reports.collect import Sweep
 from reports.comparison import accuracy_against_cost, disturbances, published_rows
+from reports.mlflow_contract import REASON_TAGS, SCALARS, YES, Tag
 from reports.pareto import ranking
 from reports.writing import Row, hyperparameters, lines, number, settings, shared, table, varying
 from spaces.space import Point
-from trainables.metrics import EFFICIENCY, FINAL, TRAINING_TIME
 
 TOP = 10
 _COLUMNS = {
@@ -34,7 +34,7 @@ _COLUMNS = {
     "inference_peak_memory_bytes": "inference memory (MiB)",
     "training_peak_memory_bytes": "training memory (MiB)",
 }
-_FACTS = ("git_sha", "data_sha256", "efficiency_device")
+_FACTS = (Tag.GIT_SHA, Tag.DATA_SHA256, Tag.EFFICIENCY_DEVICE)
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data: blob:;
@@ -103,7 +103,7 @@ def _verdict(trials: Sequence[Row]) -> str:
     test = "not tested" if best["test_top1"] is None else f"test {text['test_top1']}\u00a0%"
     words = {"params": "parameters", "gflops": "GFLOPs", "throughput_images_per_s": "images/s"}
     costs = [f"{text[name]} {word}" for name, word in words.items() if best[name] is not None]
-    if best["throughput_images_per_s"] is not None and best["efficiency_other_load"] == "true":
+    if best["throughput_images_per_s"] is not None and best[Tag.EFFICIENCY_OTHER_LOAD] == YES:
         costs[-1] += " (while other programs used the machine)"
     return (
         f"The best {best['state']} trial, {best['trial_key']}, reaches "
@@ -161,11 +161,9 @@ def _failures(trials: Sequence[Row]) -> str:
 def _missing(trials: Sequence[Row]) -> str:
     complete = [trial for trial in trials if trial["state"] == "complete"]
     groups: dict[tuple[str, str], list[str]] = {}
-    tags = dict.fromkeys(TRAINING_TIME, "training_time_reason")
-    tags |= dict.fromkeys(EFFICIENCY, "efficiency_reason")
-    for name in (*FINAL, *TRAINING_TIME, *EFFICIENCY):
+    for name in SCALARS:
         reasons = Counter(
-            trial.get(tags.get(name, "")) or "no reason was recorded"
+            (trial[REASON_TAGS[name]] if name in REASON_TAGS else None) or "no reason was recorded"
             for trial in complete
             if trial[name] is None
         )
@@ -192,8 +190,9 @@ def _conditions(sweep: Sweep, trials: Sequence[Row]) -> str:
         counts = Counter(trial[name] or "not recorded" for trial in trials)
         found = (f"{lines(value)} (trials: {count})" for value, count in counts.items())
         facts[name] = "\n".join(found) or sweep.tags.get(name, "not recorded")
+    said = {Tag.KIND, Tag.SWEEP, Tag.VARIANT, *_FACTS}
     for name, value in sorted({**sweep.params, **sweep.tags}.items()):
-        if not name.startswith("mlflow.") and name not in {"kind", "sweep", "variant", *_FACTS}:
+        if not name.startswith("mlflow.") and name not in said:
             facts[name] = lines(value)
     facts["report written"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return f"<h2>Conditions</h2>{table(['condition', 'value'], list(facts.items()))}"

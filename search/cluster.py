@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainables.errors import ResourceError
+
 # Ray writes the address of a head that `ray start` made on this machine here
 _HEAD_ADDRESS = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
 _EMBEDDED = "search-ray-"
@@ -31,8 +33,15 @@ _SETTINGS = {
 }
 
 
-class ResourceError(RuntimeError):
-    """The cluster cannot give what a trial needs, or cannot be reached."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What is asked of a cluster; None is for what `crews` is to choose."""
+
+    lanes: int | None = None
+    workers: int | None = None
+    cpus_per_worker: float | None = None
+    gpus_per_worker: float | None = None
+    wait_for_resources: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +99,7 @@ def connected(address: str | None) -> Iterator[None]:
             ray.init("local", include_dashboard=False, _temp_dir=str(folder), **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         place = f"the Ray cluster at {address}" if address else "an embedded Ray"
-        raise ResourceError(f"cannot start on {place}: {error}") from error
+        raise ResourceError([f"cannot start on {place}: {error}"]) from error
     try:
         yield
     finally:
@@ -98,19 +107,15 @@ def connected(address: str | None) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _needs(numbers: Mapping[str, Any], gpus_exist: bool) -> tuple[int, float, float]:
-    """Workers of a lane, and CPUs and GPUs of a worker; what is not given is chosen."""
-    gpus = numbers["gpus_per_worker"]
-    return (
-        numbers["workers"] or 1,
-        numbers["cpus_per_worker"] or 1.0,
-        float(gpus_exist) if gpus is None else gpus,
-    )
+def _needs(asked: Resources, gpus_exist: bool) -> tuple[int, float, float]:
+    """Workers of a lane, and CPUs and GPUs of a worker; what is not asked for is chosen."""
+    gpus = float(gpus_exist) if asked.gpus_per_worker is None else asked.gpus_per_worker
+    return asked.workers or 1, asked.cpus_per_worker or 1.0, gpus
 
 
-def _fitting(nodes: Sequence[Mapping[str, float]], numbers: Mapping[str, Any]) -> int:
+def _fitting(nodes: Sequence[Mapping[str, float]], asked: Resources) -> int:
     """How many lanes the nodes hold, each worker on one node."""
-    workers, cpus, gpus = _needs(numbers, any(node.get("GPU", 0) for node in nodes))
+    workers, cpus, gpus = _needs(asked, any(node.get("GPU", 0) for node in nodes))
     needs = {name: need for name, need in (("CPU", cpus), ("GPU", gpus)) if need}
     places = sum(
         min(int(node.get(name, 0) / need + 1e-9) for name, need in needs.items()) for node in nodes
@@ -118,44 +123,45 @@ def _fitting(nodes: Sequence[Mapping[str, float]], numbers: Mapping[str, Any]) -
     return places // workers
 
 
-def _refuse(nodes: Sequence[Mapping[str, float]], numbers: Mapping[str, Any]) -> ResourceError:
+def _refusal(nodes: Sequence[Mapping[str, float]], asked: Resources) -> ResourceError:
     total = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
-    workers, cpus, gpus = _needs(numbers, total["GPU"] > 0)
-    return ResourceError(
-        f"{numbers['lanes'] or 1} lane(s) of {workers} worker(s) with {cpus:g} CPU and "
+    workers, cpus, gpus = _needs(asked, total["GPU"] > 0)
+    said = (
+        f"{asked.lanes or 1} lane(s) of {workers} worker(s) with {cpus:g} CPU and "
         f"{gpus:g} GPU each do not fit: there are {len(nodes)} node(s) with "
         f"{total['CPU']:g} CPUs and {total['GPU']:g} GPUs in all; ask for less, or wait for "
         "nodes of a cluster with "
         "--wait-for-resources SECONDS"
     )
+    return ResourceError([said])
 
 
-def precheck(numbers: Mapping[str, Any]) -> None:
+def precheck(asked: Resources) -> None:
     """Refuse what this machine does not have before an embedded Ray is started."""
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
     here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(gpus)}
-    if _fitting([here], numbers) < (numbers["lanes"] or 1):
-        raise _refuse([here], numbers)
+    if _fitting([here], asked) < (asked.lanes or 1):
+        raise _refusal([here], asked)
 
 
-def crews(numbers: Mapping[str, Any], trials: int) -> Crews:
-    """Divide the connected cluster into lanes, as the numbers of a request say.
+def crews(asked: Resources, trials: int) -> Crews:
+    """Divide the connected cluster into lanes, as many as are `asked` for or of use to `trials`.
 
     A worker gets one GPU where there are any. Raises ResourceError if not even one lane fits, or
     not as many as asked for, within `wait_for_resources` seconds.
     """
-    end = time.monotonic() + (numbers["wait_for_resources"] or 0)
+    end = time.monotonic() + (asked.wait_for_resources or 0)
     while True:
         nodes = _nodes()
-        fitting = _fitting(nodes, numbers)
-        if fitting >= (numbers["lanes"] or 1):
+        fitting = _fitting(nodes, asked)
+        if fitting >= (asked.lanes or 1):
             break
         if time.monotonic() >= end:
-            raise _refuse(nodes, numbers)
+            raise _refusal(nodes, asked)
         time.sleep(1)
-    workers, cpus, gpus = _needs(numbers, has_gpus())
+    workers, cpus, gpus = _needs(asked, has_gpus())
     return Crews(
-        lanes=numbers["lanes"] or max(1, min(fitting, trials)),
+        lanes=asked.lanes or max(1, min(fitting, trials)),
         workers=workers,
         cpus_per_worker=cpus,
         gpus_per_worker=gpus,

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 from search.logged_models import LoggedModels, scalars, tags
 from search.measuring import Measuring
@@ -15,6 +14,7 @@ from trainables.efficiency.execution import Setting
 from trainables.efficiency.repeats import Conditions, Progress, measure_repeatedly
 from trainables.efficiency.results import Identity, Results, Row
 from trainables.efficiency.subjects import Subject, architecture
+from trainables.home import Home
 
 _SECONDS = 1.0  # a sweep has many architectures: each is timed quickly, and once
 _SETTING = Setting()
@@ -63,8 +63,8 @@ class Costs:
     were, of equal ones the newest.
     """
 
-    def __init__(self, home: Path, plan: Plan, way: Measuring | None = None):
-        self._results, self._plan, self._way = Results(home), plan, way
+    def __init__(self, home: Home, plan: Plan, way: Measuring | None = None):
+        self._results, self._plan, self._way = Results(home.path), plan, way
         self._conditions = way.conditions(_SECONDS) if way else None
 
     def row(self, record: Record) -> Row | None:

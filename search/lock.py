@@ -6,26 +6,29 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
+from search.sweep_folder import SweepFolder
+from trainables.errors import Exit, UserError
 from trainables.lock import taken
 
 
-class SweepLockedError(RuntimeError):
+class SweepLockedError(UserError):
     """Another living driver works on the sweep."""
+
+    exit = Exit.LOCKED
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold `folder/lock` for the block. Raises SweepLockedError naming the owner's process.
+def held(folder: SweepFolder) -> Iterator[None]:
+    """Hold the sweep's lock for the block. Raises SweepLockedError naming the owner's process.
 
     The kernel frees the lock when its process ends, however it ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as file:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with folder.lock.open("a+") as file:
         if not taken(file):
             file.seek(0)
-            raise SweepLockedError(f"sweep {folder.name!r} is in use by {file.read()}")
+            raise SweepLockedError([f"sweep {folder.path.name!r} is in use by {file.read()}"])
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
         file.truncate(0)
         file.write(json.dumps(owner | {"since": datetime.now(UTC).isoformat(timespec="seconds")}))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from reports.mlflow_contract import YES, Kind, Tag, all_pages, runs_of, where
 from search.plan import Plan
-from search.projection import Projection, all_pages, runs_of
+from search.projection import Projection
 from search.record import Record
 from trainables.efficiency.results import Identity, Row
 from trainables.metrics import EFFICIENCY
@@ -16,7 +17,7 @@ from trainables.metrics import EFFICIENCY
 _MODEL = ("model", "params", "num_classes")  # of an identity; the others are conditions
 _CONDITIONS = tuple(field.name for field in fields(Identity) if field.name not in _MODEL)
 _DIGITS = 12  # of a digest; MLflow takes 36
-_PARENT, _EXTERNAL = "mlflow.parentRunId", "mlflow.model.isExternal"
+_EXTERNAL = "mlflow.model.isExternal"  # MLflow's own mark of a model that it does not hold
 
 
 class LoggedModels:
@@ -30,13 +31,16 @@ class LoggedModels:
     def __init__(self, projection: Projection, plan: Plan):
         self._projection, self._plan, client = projection, plan, projection.client
         self._client, self._experiment = client, projection.experiment_id
-        query = f"tags.sweep = '{plan.sweep}'"
+        query = where({Tag.SWEEP: plan.sweep})
         models = all_pages(
             lambda token: client.search_logged_models([self._experiment], query, page_token=token)
         )
         self._models = {model.source_run_id: model for model in models}
-        runs = runs_of(client, self._experiment, plan.sweep, "measurement")
-        self._runs = {(run.data.tags[_PARENT], run.data.tags["measurement"]): run for run in runs}
+        of_sweep = {Tag.SWEEP: plan.sweep, Tag.KIND: Kind.MEASUREMENT}
+        self._runs = {
+            (run.data.tags[Tag.PARENT], run.data.tags[Tag.MEASUREMENT]): run
+            for run in reversed(runs_of(client, [self._experiment], of_sweep))
+        }
 
     def write(self, record: Record, rows: Sequence[Row]) -> None:
         """Bring a trial's model up to date with `rows`; what it has is not written again."""
@@ -64,13 +68,12 @@ class LoggedModels:
         """The model of the trial, made if there is none. Its weights stay in the trial's folder."""
         model = self._models.get(run_id)
         if model is None:
-            flat = {**self._plan.flat(record.params), "data": self._plan.data_name}
             model = self._client.create_logged_model(
                 self._experiment,
                 name=record.key,
                 source_run_id=run_id,
-                tags={"sweep": self._plan.sweep, "trial_key": record.key, _EXTERNAL: "true"},
-                params={name: str(value) for name, value in flat.items()},
+                tags={Tag.SWEEP: self._plan.sweep, Tag.TRIAL_KEY: record.key, _EXTERNAL: YES},
+                params=self._plan.shown(record.params),
                 model_type=self._plan.variant,
             )
         if model.status != "READY":
@@ -81,10 +84,9 @@ class LoggedModels:
         """The run of a row beneath the trial's, made if there is none."""
         if found := self._runs.get((parent, row["key"])):
             return found
-        named = {"kind": "measurement", "sweep": self._plan.sweep, "measurement": row["key"]}
-        return self._client.create_run(
-            self._experiment, tags={**named, _PARENT: parent}, run_name=name
-        )
+        of_sweep = {Tag.KIND: Kind.MEASUREMENT, Tag.SWEEP: self._plan.sweep}
+        own = {Tag.MEASUREMENT: row["key"], Tag.PARENT: parent}
+        return self._client.create_run(self._experiment, tags={**of_sweep, **own}, run_name=name)
 
 
 def dataset(row: Row, image_size: int) -> tuple[str, str]:
@@ -114,9 +116,10 @@ def tags(row: Row) -> dict[str, str]:
     if row.get("device_name"):
         torch_version = json.loads(row["versions"])["torch"]
         threads = f"{row['device_threads']:g} threads"
-        marks["efficiency_device"] = f"{row['device_name']}, {threads}, torch {torch_version}"
+        marks[Tag.EFFICIENCY_DEVICE] = f"{row['device_name']}, {threads}, torch {torch_version}"
     if row["reasons"]:
-        marks["efficiency_reason"] = "; ".join(f"{n}: {why}" for n, why in row["reasons"].items())
+        reasons = "; ".join(f"{name}: {why}" for name, why in row["reasons"].items())
+        marks[Tag.EFFICIENCY_REASON] = reasons
     if row.get("other_load"):
-        marks["efficiency_other_load"] = "true"
+        marks[Tag.EFFICIENCY_OTHER_LOAD] = YES
     return marks

@@ -13,46 +13,47 @@ measurement is a fresh process with nothing of ours beside it. All of them are r
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
-from search import home, reading
+from reports.mlflow_contract import address
+from search import reading
 from search.cost_table import shown
 from search.costs import Costs, subject_of
 from search.measure_request import Request, parser, read
 from search.measuring import Measuring
 from search.plan import Plan
-from search.projection import Projection, default_uri
-from search.request import BadRequestError
+from search.projection import Projection
 from search.study import SweepStudy
-from search.terminal import complain, progress_bar
+from search.terminal import progress_bar
 from trainables.efficiency.repeats import measure_repeatedly
 from trainables.efficiency.results import Results
 from trainables.efficiency.subjects import Subject
+from trainables.errors import Exit, StorageError, exit_code
+from trainables.home import Home
 from trainables.provenance import facts
 
 
 def sweeps(given: argparse.Namespace, way: Measuring) -> int:
     """Measure what is not measured yet of the named sweeps' trials, or of all."""
-    uri = default_uri(given.home)
+    uri = address(given.home)
 
-    def measured(plan: Plan, study: SweepStudy) -> int:
+    def measure(plan: Plan, study: SweepStudy) -> int:
         costs = Costs(given.home, plan, way)
         with progress_bar(Console(), plan.sweep) as progress:
-            costs.measure(study.trained, progress)
-        costs.publish(study.trained, Projection(uri, given.home, plan, facts()))
-        rows = [row for record in study.trained if (row := costs.row(record))]
+            costs.measure(study.accepted, progress)
+        costs.publish(study.accepted, Projection(uri, given.home, plan, facts()))
+        rows = [row for record in study.accepted if (row := costs.row(record))]
         failed = sum(not row["repeats"] for row in rows)
-        sys.stdout.write(f"{plan.sweep}: {len(study.trained)} trials, {failed} without values\n")
-        return 0
+        sys.stdout.write(f"{plan.sweep}: {len(study.accepted)} trials, {failed} without values\n")
+        return Exit.DONE
 
-    return reading.each(given, measured)
+    return reading.each(given, measure)
 
 
-def thoroughly(subjects: Sequence[Subject], folder: Path, way: Measuring, request: Request) -> None:
+def thoroughly(subjects: Sequence[Subject], home: Home, way: Measuring, request: Request) -> None:
     """Measure `subjects` as requested and print the table."""
-    console, results, conditions = Console(), Results(folder), way.conditions(request.seconds)
+    console, results, conditions = Console(), Results(home.path), way.conditions(request.seconds)
     with progress_bar(console, "measuring") as progress:
         measure_repeatedly(
             subjects,
@@ -78,38 +79,36 @@ def thoroughly(subjects: Sequence[Subject], folder: Path, way: Measuring, reques
 def trials(given: argparse.Namespace, way: Measuring, request: Request) -> int:
     """Measure trials of a sweep, and models beside them; the trials' rows go to MLflow, too."""
 
-    def measured(plan: Plan, study: SweepStudy) -> int:
-        known = {record.key: record for record in study.trained}
+    def measure(plan: Plan, study: SweepStudy) -> int:
+        known = {record.key: record for record in study.accepted}
         if lost := [key for key in request.trials if key not in known]:
-            raise home.StorageError(f"the study does not know {lost}; see python -m search.verify")
+            said = f"the study does not know {lost}; see python -m search.verify"
+            raise StorageError([said])
         sizes = request.image_sizes or [plan.image_size]
         named = [known[key] for key in request.trials]
         subjects = [subject_of(record, plan, size) for record in named for size in sizes]
         thoroughly([*subjects, *request.models], given.home, way, request)
-        projection = Projection(default_uri(given.home), given.home, plan, facts())
+        projection = Projection(address(given.home), given.home, plan, facts())
         Costs(given.home, plan, way).publish(named, projection)
-        return 0
+        return Exit.DONE
 
-    return reading.each(given, measured)
+    return reading.each(given, measure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure sweeps' trials, or models; exit codes: 0, 2, 3, 6, and 130 if interrupted."""
     given = parser(main.__doc__).parse_args(arguments)
-    try:
+
+    def run() -> int:
         way, request = read(given)
         if request is None:
             return sweeps(given, way)
         if request.trials:
             return trials(given, way, request)
         thoroughly(request.models, given.home, way, request)
-    except BadRequestError as error:
-        return complain(error.mistakes, 2)
-    except OSError as error:
-        return complain([str(error)], 6)
-    except KeyboardInterrupt:
-        return complain(["interrupted; the same command goes on"], 130)
-    return 0
+        return Exit.DONE
+
+    return exit_code(run, "interrupted; the same command goes on")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ from typing import Any
 
 from search import reading
 from search.measuring import Measuring, here
-from search.request import BadRequestError
+from search.sweep_folder import SweepFolder
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.efficiency.execution import MODES, PRECISIONS, WTTF_PROTOCOL, Setting
 from trainables.efficiency.fresh import default_seconds
 from trainables.efficiency.repeats import REPEATS
 from trainables.efficiency.subjects import ALL, IMAGE_SIZE, Subject, SubjectError, parse
+from trainables.errors import BadRequestError
 
 # those that say how trials and models are measured thoroughly
 _THOROUGH = ("image_size", "precision", "mode", "wttf_protocol", "repeats", "seconds")
@@ -144,8 +145,7 @@ def _trials(given: argparse.Namespace, wrong: list[str]) -> Sequence[str]:
     if mistakes := reading.mistakes(given):
         wrong += mistakes
         return []
-    folder = given.home / given.sweeps[0] / "trials"
-    known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    known = sorted(SweepFolder.of(given.home, given.sweeps[0]).trial_keys())
     unknown = [key for key in given.trial if key not in known]
     wrong += [f"--trial: {given.sweeps[0]} has no {key!r}{nearest(key, known)}" for key in unknown]
     return list(dict.fromkeys(given.trial))

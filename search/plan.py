@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import spaces
 from spaces.first_stage import with_first_stage
 from spaces.space import Space, Value, nearest
 from trainables import fields, records
+from trainables.home import RESERVED
 from trainables.recipe import TRAINING
 
 OBJECTIVE = {"valid_top1": "max"}
-RESERVED = ("data", "reports", "mlflow-artifacts")  # folders of a home that are no sweeps
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DRAWS = 2000
 _SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested where the one given does not fit
@@ -41,7 +42,7 @@ QUICK = Budget(trials=10, epochs=6, image_size=56, max_gflops=0.08)
 FULL = Budget(trials=100, epochs=200, image_size=224)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A sweep: `variant` on the data set at `data`, within a budget.
 
@@ -64,8 +65,9 @@ class Plan:
     settings: Mapping[str, Value] = field(default_factory=dict)
     space: str = ""
 
-    @property
+    @cached_property
     def searched(self) -> Space:
+        """The space that is searched, with what is held constant."""
         return searched(self.variant, self.settings)
 
     def flat(self, params: Mapping[str, Value]) -> dict[str, Any]:
@@ -73,6 +75,11 @@ class Plan:
         task = {"model": self.searched.model, "data": self.data, "image_size": self.image_size}
         limits = {"epochs": self.epochs, "patience": self.patience, "seed": self.seed}
         return {**task, **limits, **params}
+
+    def shown(self, params: Mapping[str, Value]) -> dict[str, str]:
+        """The same as text for people: the data set has its name, and no place on a disk."""
+        named = {**self.flat(params), "data": self.data_name}
+        return {name: str(value) for name, value in named.items()}
 
     def differences(self, other: "Plan") -> list[str]:
         """What `other` changes of this plan, apart from what may change."""
@@ -107,8 +114,8 @@ def searched(variant: str, settings: Mapping[str, Value]) -> Space:
 
 def described(space: Space) -> str:
     """A space as text, so that a changed one is noticed and shown."""
-    searched = [f"{name} {domain}" for name, domain in sorted(space.params.items())]
-    return "; ".join(searched + [str(rule) for rule in space.rules])
+    domains = [f"{name} {domain}" for name, domain in sorted(space.params.items())]
+    return "; ".join(domains + [str(rule) for rule in space.rules])
 
 
 def name_mistakes(sweep: str) -> list[str]:

@@ -7,30 +7,28 @@ the time of its line. So MLflow can be rebuilt from the other two.
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from reports.mlflow_contract import (
+    STATUS,
+    Kind,
+    Tag,
+    is_server,
+    runs_of,
+    sqlite_file,
+    where,
+)
 from search.plan import Plan
 from search.record import Record, State, config_hash
+from search.sweep_folder import SweepFolder
 from trainables import trial_log
+from trainables.home import Home
 from trainables.lock import exclusive
 from trainables.metrics import EPOCH, FINAL
 from trainables.training_time import of_folder
+from trainables.trial_folder import TrialFolder
 from trainables.trial_log import Line
-
-STATUS = {
-    State.RUNNING: "RUNNING",
-    State.COMPLETE: "FINISHED",
-    State.PRUNED: "KILLED",
-    State.INFEASIBLE: "KILLED",
-    State.FAILED: "FAILED",
-}
-
-
-def default_uri(home: Path) -> str:
-    """MLFLOW_TRACKING_URI, or SQLite in the home folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
 
 
 def client_of(uri: str) -> Any:
@@ -39,15 +37,13 @@ def client_of(uri: str) -> Any:
     That takes seconds, and MLflow can never again open a file in which it was killed meanwhile: so
     they are made beside and renamed.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # a dead server must be noticed in seconds: we retry ourselves
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
-    scheme, _, place = uri.partition("sqlite:///")
-    file = Path(place)
-    if not scheme and place and not file.exists():
+    file = sqlite_file(uri)
+    if file and not file.exists():
         with exclusive(file.with_name(f".{file.name}.lock")):
             if not file.exists():
                 draft = file.with_name(f".{file.name}.new")
@@ -57,22 +53,9 @@ def client_of(uri: str) -> Any:
     return MlflowClient(uri)
 
 
-def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
-    """Everything that a search of MLflow finds; `page` is one page of it, by token."""
-    found, token = [], None
-    while True:
-        answer = page(token)
-        found += answer
-        if not (token := answer.token):
-            return found
-
-
-def runs_of(client: Any, experiment_id: str, sweep: str, kind: str = "trial") -> list[Any]:
-    """The runs of all trials of `sweep`, or of another `kind`, however many pages they fill."""
-    query = f"tags.sweep = '{sweep}' and tags.kind = '{kind}'"
-    return all_pages(
-        lambda token: client.search_runs([experiment_id], query, max_results=1000, page_token=token)
-    )
+def runs_of_trials(client: Any, experiment_id: str, sweep: str) -> list[Any]:
+    """The runs of all trials of `sweep`, the oldest first."""
+    return runs_of(client, [experiment_id], {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL})
 
 
 class Projection:
@@ -82,19 +65,20 @@ class Projection:
     a run is looked for before it is made.
     """
 
-    def __init__(self, uri: str, home: Path, plan: Plan, provenance: Mapping[str, Any]):
+    def __init__(self, uri: str, home: Home, plan: Plan, provenance: Mapping[str, Any]):
         self.client = client_of(uri)
         self._plan, self._provenance = plan, provenance
-        self._folder = home / plan.sweep / "trials"
-        self._artifacts = (home / "mlflow-artifacts").resolve().as_uri()
-        self._remote = uri.startswith("http")
+        self._folder = SweepFolder.of(home, plan.sweep)
+        self._artifacts = home.artifacts.resolve().as_uri()
+        self._remote = is_server(uri)
         self.experiment_id = self._experiment_id()
         self._run_ids: dict[str, str] = {}
         self._described: set[str] = set()
         self._written: dict[str, int] = {}
         self._settled: set[tuple[str, str]] = set()
-        for run in runs_of(self.client, self.experiment_id, plan.sweep):
-            key = run.data.tags["trial_key"]
+        # of twins the older one goes on
+        for run in reversed(runs_of_trials(self.client, self.experiment_id, plan.sweep)):
+            key = run.data.tags[Tag.TRIAL_KEY]
             self._run_ids[key] = run.info.run_id
             if run.info.status != "RUNNING":
                 self._settled.add((key, run.info.status))
@@ -112,9 +96,8 @@ class Projection:
     def _run(self, tag: str, value: str, tags: dict[str, str | None]) -> str:
         """The id of the run whose `tag` is `value`, made if there is none; empty tags stay out."""
         if value not in self._run_ids:
-            sweep, kind = self._plan.sweep, tags["kind"]
-            query = f"tags.sweep = '{sweep}' and tags.{tag} = '{value}' and tags.kind = '{kind}'"
-            found = self.client.search_runs([self.experiment_id], query, max_results=1)
+            wanted = {Tag.SWEEP: self._plan.sweep, tag: value, Tag.KIND: str(tags[Tag.KIND])}
+            found = self.client.search_runs([self.experiment_id], where(wanted), max_results=1)
             if found:
                 self._run_ids[value] = found[0].info.run_id
             else:
@@ -128,21 +111,21 @@ class Projection:
     def _parent(self) -> str:
         plan = self._plan
         tags = {
-            "kind": "sweep",
-            "variant": plan.variant,
-            "data": plan.data_name,
-            "image_size": str(plan.image_size),
-            "data_sha256": plan.data_sha256,
-            "git_sha": self._provenance.get("git_sha"),
-            "command": self._provenance.get("command"),
-            "provenance": json.dumps(self._provenance),
+            Tag.KIND: Kind.SWEEP,
+            Tag.VARIANT: plan.variant,
+            Tag.DATA: plan.data_name,
+            Tag.IMAGE_SIZE: str(plan.image_size),
+            Tag.DATA_SHA256: plan.data_sha256,
+            Tag.GIT_SHA: self._provenance.get("git_sha"),
+            Tag.COMMAND: self._provenance.get("command"),
+            Tag.PROVENANCE: json.dumps(self._provenance),
         }
-        return self._run("sweep", plan.sweep, tags)
+        return self._run(Tag.SWEEP, plan.sweep, tags)
 
     def sweep(self, status: str = "RUNNING") -> None:
         """The parent run, with the plan and the sweep's provenance."""
         run_id = self._parent()
-        self.client.set_tag(run_id, "plan", self._plan.to_json())
+        self.client.set_tag(run_id, Tag.PLAN, self._plan.to_json())
         self.client.update_run(run_id, status=status)
 
     def trial(self, record: Record) -> None:
@@ -151,21 +134,21 @@ class Projection:
         status = STATUS[state]
         if (record.key, status) in self._settled:
             return
-        folder = self._folder / record.key
-        lines = trial_log.read(folder)
+        folder = self._folder.trial(record.key)
+        lines = trial_log.read(folder.metrics)
         run_id = self.trial_run(record)
         self._curve(run_id, lines[self._written.get(record.key, 0) :])
         self._written[record.key] = len(lines)
-        self.client.set_tag(run_id, "state", state.value)
+        self.client.set_tag(run_id, Tag.STATE, state.value)
         if state == State.RUNNING:
             self.client.update_run(run_id, status="RUNNING")
             return
         if record.reason:
-            self.client.set_tag(run_id, "reason", record.reason)
+            self.client.set_tag(run_id, Tag.REASON, record.reason)
         self._final(run_id, lines, folder)
-        for name in ("confusion.json", "provenance.json", "config.json"):
-            if (folder / name).exists():
-                self.client.log_artifact(run_id, str(folder / name))
+        for file in (folder.confusion, folder.provenance, folder.config):
+            if file.exists():
+                self.client.log_artifact(run_id, str(file))
         self.client.set_terminated(run_id, status)
         self._settled.add((record.key, status))
 
@@ -175,17 +158,16 @@ class Projection:
         from mlflow.entities import Param
 
         tags = {
-            "kind": "trial",
-            "mlflow.parentRunId": self._parent(),
-            "sweep": self._plan.sweep,
-            "config_hash": config_hash(record.params),
-            "git_sha": self._provenance.get("git_sha"),
-            "data_sha256": self._plan.data_sha256,
-            "published": record.published,
+            Tag.KIND: Kind.TRIAL,
+            Tag.PARENT: self._parent(),
+            Tag.SWEEP: self._plan.sweep,
+            Tag.CONFIG_HASH: config_hash(record.params),
+            Tag.GIT_SHA: self._provenance.get("git_sha"),
+            Tag.DATA_SHA256: self._plan.data_sha256,
+            Tag.PUBLISHED: record.published,
         }
-        run_id = self._run("trial_key", record.key, tags)
-        flat = {**self._plan.flat(record.params), "data": self._plan.data_name}
-        params = [Param(name, str(value)) for name, value in flat.items()]
+        run_id = self._run(Tag.TRIAL_KEY, record.key, tags)
+        params = [Param(name, text) for name, text in self._plan.shown(record.params).items()]
         self.client.log_batch(run_id, params=params)  # the same again changes nothing
         self._described.add(record.key)
         return run_id
@@ -196,10 +178,10 @@ class Projection:
             epoch = {name: value for name, value in line.metrics.items() if name in EPOCH}
             self._scalars(run_id, epoch, line, line.epoch)
 
-    def _final(self, run_id: str, lines: list[Line], folder: Path) -> None:
+    def _final(self, run_id: str, lines: list[Line], folder: TrialFolder) -> None:
         """Best and test values and times, once, so that the last value in MLflow's table is theirs.
 
-        What there is no time of has its reason in the tag `training_time_reason`.
+        What there is no time of has its reason in a tag.
         """
         measured = [line for line in lines if "valid_top1" in line.metrics]
         if measured:
@@ -209,7 +191,7 @@ class Projection:
             times, reasons = of_folder(folder, lines)
             self._scalars(run_id, final | times, lines[-1], 0)
             if why := "; ".join(f"{name}: {reason}" for name, reason in reasons.items()):
-                self.client.set_tag(run_id, "training_time_reason", why)
+                self.client.set_tag(run_id, Tag.TRAINING_TIME_REASON, why)
 
     def _scalars(self, run_id: str, values: Mapping[str, float], line: Line, step: int) -> None:
         from mlflow.entities import Metric

@@ -1,44 +1,43 @@
 """Sweeps that exist, for the commands that look at them afterwards."""
 
 import argparse
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from search import home, lock
+from search import lock
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
-from search.terminal import complain
+from search.sweep_folder import SweepFolder, add_options, sweeps
 from spaces.space import nearest
+from trainables.errors import BadRequestError, StorageError
+from trainables.home import Home
 
 
 def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
     """A command line of sweeps in a home."""
     root = argparse.ArgumentParser(prog=f"python -m {command}", description=meaning)
     root.add_argument("sweeps", nargs="*", metavar="SWEEP", help="all of the home without one")
-    root.add_argument("--home", type=Path, default=home.default(), help="folder of everything")
-    url = os.environ.get("SEARCH_DATABASE")
-    root.add_argument("--database", default=url, help="SQLAlchemy URL of the studies (SQLite)")
+    add_options(root)
     return root
 
 
-def reopened(folder: Path, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
-    """The plan and the study of a sweep in the home `folder`. Raises StorageError without them."""
-    place, file = folder / sweep / "plan.json", (folder / sweep / "study.db").resolve()
+def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
+    """The plan and the study of a sweep. Raises StorageError without them."""
+    folder = SweepFolder.of(home, sweep)
+    file = folder.study.resolve()
     if not database and not file.exists():  # SQLite would make it
-        raise home.StorageError(f"the study {file} is missing; if it is elsewhere: --database URL")
+        raise StorageError([f"the study {file} is missing; if it is elsewhere: --database URL"])
     url = database or f"sqlite:///{file}"
     try:
-        plan = Plan.load(place)
+        plan = Plan.load(folder.plan)
     except (ValueError, TypeError) as error:
-        raise home.StorageError(f"{place} cannot be read: {error}") from error
+        raise StorageError([f"{folder.plan} cannot be read: {error}"]) from error
     try:
         loaded = optuna.load_study(study_name=sweep, storage=url)
     except KeyError as error:
-        raise home.StorageError(f"no study {sweep!r} in its database") from error
+        raise StorageError([f"no study {sweep!r} in its database"]) from error
     study = SweepStudy(
         loaded,
         plan.searched,
@@ -51,7 +50,7 @@ def reopened(folder: Path, sweep: str, database: str | None) -> tuple[Plan, Swee
 
 def mistakes(given: argparse.Namespace) -> list[str]:
     """What is wrong with the sweeps that are named."""
-    known = home.sweeps(given.home)
+    known = sweeps(given.home)
     listed = ", ".join(known) or "none"
     wrong = [
         f"no sweep {sweep!r} in {given.home}{nearest(sweep, known)} (there: {listed})"
@@ -66,18 +65,17 @@ def mistakes(given: argparse.Namespace) -> list[str]:
 def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> int:
     """`act` on the named sweeps, or all, while no driver works on them; the worst exit code.
 
-    2 for an unknown sweep, 3 for one in use, 6 for a study that cannot be read.
+    Raises BadRequestError for unknown sweeps, SweepLockedError for one in use, and StorageError for
+    a study that cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if wrong := mistakes(given):
-        return complain(wrong, 2)
+        raise BadRequestError(wrong)
     codes = []
     try:
-        for sweep in given.sweeps or home.sweeps(given.home):
-            with lock.held(given.home / sweep):
+        for sweep in given.sweeps or sweeps(given.home):
+            with lock.held(SweepFolder.of(given.home, sweep)):
                 codes.append(act(*reopened(given.home, sweep, given.database)))
-    except lock.SweepLockedError as error:
-        return complain([str(error)], 3)
-    except (home.StorageError, OSError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        return complain(str(error).splitlines(), 6)
+    except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        raise StorageError(str(error).splitlines()) from error
     return max(codes)

@@ -28,7 +28,7 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Record:
-    """A trial as the study knows it. `trained` tells whether any epoch was meant to run."""
+    """A trial as the study knows it: a suggestion that was `accepted` for training, or refused."""
 
     number: int
     key: str
@@ -36,7 +36,7 @@ class Record:
     state: State
     reason: str = ""
     published: str = ""
-    trained: bool = True
+    accepted: bool = True
     epoch: int = 0
     value: float | None = None
     metrics: dict[str, Any] = field(default_factory=dict)

@@ -2,15 +2,14 @@
 
 import argparse
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import spaces
-from search import home
+from search.cluster import Resources, address_of
 from search.listing import Show
 from search.plan import (
     FULL,
@@ -23,10 +22,13 @@ from search.plan import (
     searched,
     setting_mistakes,
 )
+from search.sweep_folder import SweepFolder, add_options, sweeps
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
 from trainables.data import DataError, Dataset, UnknownDatasetError, check
+from trainables.errors import BadRequestError
+from trainables.home import Home
 
 # name, type, least value, what it is
 _NUMBERS = {
@@ -44,26 +46,26 @@ _NUMBERS = {
     "wait_for_resources": (float, 0, "seconds to wait for nodes that a lane needs (0)"),
 }
 DEFAULT_DATA = "digits"
-
-
-class BadRequestError(ValueError):
-    """What was asked for cannot be done; `mistakes` names everything that is wrong."""
-
-    def __init__(self, mistakes: Sequence[str]):
-        super().__init__("\n".join(mistakes))
-        self.mistakes = list(mistakes)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What the command line asks for. `numbers` holds what was given, and None for the rest."""
+    """What the command line asks for; a number is None where it does not say."""
 
     variant: str
     sweep: str
-    home: Path
+    home: Home
     data: str
     budget: Budget
-    numbers: dict[str, Any]
+    trials: int | None
+    epochs: int | None
+    image_size: int | None
+    max_gflops: float | None
+    patience: int | None
+    seed: int | None
+    published: int | None
+    resources: Resources
     settings: dict[str, Value]
     earlier: Plan | None
     address: str | None
@@ -71,17 +73,14 @@ class Request:
     measure: bool
 
     @property
-    def folder(self) -> Path:
-        return self.home / self.sweep
-
-    def number(self, name: str, default: Any) -> Any:
-        given = self.numbers[name]
-        return default if given is None else given
+    def folder(self) -> SweepFolder:
+        return SweepFolder.of(self.home, self.sweep)
 
     def plan(self, dataset: Dataset) -> Plan:
         """The sweep that is asked for: given numbers, else an earlier plan's, else the budget's."""
         base = self.earlier or self.budget
-        trials = self.number("trials", base.trials)
+        patience, seed = (self.earlier.patience, self.earlier.seed) if self.earlier else (10, 0)
+        trials = _either(self.trials, base.trials)
         return Plan(
             sweep=self.sweep,
             variant=self.variant,
@@ -89,16 +88,20 @@ class Request:
             data_name=dataset.name,
             data_sha256=dataset.fingerprint,
             num_classes=dataset.num_classes,
-            image_size=self.number("image_size", base.image_size),
-            epochs=self.number("epochs", base.epochs),
+            image_size=_either(self.image_size, base.image_size),
+            epochs=_either(self.epochs, base.epochs),
             trials=trials,
-            patience=self.number("patience", self.earlier.patience if self.earlier else 10),
-            seed=self.number("seed", self.earlier.seed if self.earlier else 0),
-            max_gflops=self.number("max_gflops", base.max_gflops),
-            published=self.number("published", max(1, trials // 4)),
+            patience=_either(self.patience, patience),
+            seed=_either(self.seed, seed),
+            max_gflops=_either(self.max_gflops, base.max_gflops),
+            published=_either(self.published, max(1, trials // 4)),
             settings=self.settings,
             space=described(searched(self.variant, self.settings)),
         )
+
+
+def _either(given: T | None, otherwise: T) -> T:
+    return otherwise if given is None else given
 
 
 def parser() -> argparse.ArgumentParser:
@@ -112,13 +115,11 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--list", action=Show, nargs=0, help="every variant, with its published rows")
     root.add_argument("--data", help="a data set's name, or a folder of Parquet shards (digits)")
     root.add_argument("--name", help="the sweep's name (made of variant, data and image size)")
-    root.add_argument("--home", type=Path, default=home.default(), help="folder of everything")
+    add_options(root)
     root.add_argument("--resume", action="store_true", help="continue an existing sweep")
     root.add_argument("--full", action="store_true", help="the full budget, also without a GPU")
     root.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
     root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
-    url = os.environ.get("SEARCH_DATABASE")
-    root.add_argument("--database", default=url, help="SQLAlchemy URL of the studies (SQLite)")
     root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
     for name, (_, _, meaning) in _NUMBERS.items():
         root.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=meaning)
@@ -147,8 +148,6 @@ def _numbers(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def _budget(given: argparse.Namespace) -> Budget:
     """Quick without a GPU, cluster or wish for the full one; at an image size the variant has."""
-    from search.cluster import address_of
-
     has_gpu = Path("/dev/nvidiactl").exists()
     budget = FULL if given.full or has_gpu or address_of(given.address) else QUICK
     if given.variant not in spaces.names():
@@ -156,19 +155,18 @@ def _budget(given: argparse.Namespace) -> Budget:
     return replace(budget, image_size=fitting_size(given.variant, budget.image_size))
 
 
-def _earlier(folder: Path, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:
-    if (folder / "plan.json").exists():
+def _earlier(sweep: str, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:
+    file = SweepFolder.of(given.home, sweep).plan
+    if file.exists():
         try:
-            return Plan.load(folder / "plan.json"), []
+            return Plan.load(file), []
         except (ValueError, TypeError) as error:
-            return None, [f"{folder / 'plan.json'} cannot be read: {error}"]
+            return None, [f"{file} cannot be read: {error}"]
     if not given.resume:
         return None, []
-    known = home.sweeps(given.home)
+    known = sweeps(given.home)
     found = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
-    return None, [
-        f"--resume: no sweep {folder.name!r} in {given.home}{nearest(folder.name, known)} ({found})"
-    ]
+    return None, [f"--resume: no sweep {sweep!r} in {given.home}{nearest(sweep, known)} ({found})"]
 
 
 def _sweep_name(given: argparse.Namespace, size: int) -> str:
@@ -207,30 +205,32 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     budget = _budget(given)
     sweep = _sweep_name(given, numbers["image_size"] or budget.image_size)
     misnamed = name_mistakes(sweep)
-    earlier, trouble = (None, []) if misnamed else _earlier(given.home / sweep, given)
+    earlier, trouble = (None, []) if misnamed else _earlier(sweep, given)
     data = _data(given, earlier)
     settings, unread = _settings(given, earlier)
     bad_data: list[str] = []
     for name in dict.fromkeys((data, str(settings.get(first_stage.DATA, data)))):
         try:
-            check(name, given.home / "data")
+            check(name, given.home.data)
         except UnknownDatasetError as error:
-            wrong += error.problems
+            wrong += error.mistakes
         except DataError as error:
-            bad_data += error.problems
+            bad_data += error.mistakes
     size = numbers["image_size"] or (earlier or budget).image_size
     wrong += unread + _variant_mistakes(given.variant, settings, size) + misnamed + trouble
     if wrong:
         raise BadRequestError(wrong + bad_data)
     if bad_data:
         raise DataError(bad_data)
+    of_cluster = fields.names(Resources)
     return Request(
         variant=given.variant,
         sweep=sweep,
         home=given.home,
         data=data,
         budget=budget,
-        numbers=numbers,
+        **{name: number for name, number in numbers.items() if name not in of_cluster},
+        resources=Resources(**{name: numbers[name] for name in of_cluster}),
         settings=settings,
         earlier=earlier,
         address=given.address,

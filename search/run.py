@@ -18,18 +18,19 @@ from typing import Any
 
 from rich.console import Console
 
-from search import cluster, home, lock
+from search import cluster, lock
 from search.plan import Plan
 from search.record import State
-from search.request import BadRequestError, Request, parse
-from search.terminal import chatter_to, complain, duration, progress_bar
+from search.request import Request, parse
+from search.terminal import chatter_to, duration, progress_bar
 from spaces import first_stage
-from trainables.data import SPLITS, DataError, Dataset, UnknownDatasetError, locate, open_dataset
+from trainables.data import SPLITS, Dataset, locate, open_dataset
+from trainables.errors import BadRequestError, Exit, exit_code
 
 
 def _dataset(name: str, request: Request, console: Console) -> Dataset:
     with progress_bar(console, f"making {name}") as progress:
-        return locate(name, request.home / "data", progress)
+        return locate(name, request.home.data, progress)
 
 
 def _with_first_data(request: Request, console: Console) -> Request:
@@ -104,7 +105,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         words = f"python -m search.run {plan.variant} --name {plan.sweep} --home {request.home}"
         words += f" --address {request.address}" if request.address else ""
         sweep.say(f"interrupted; nothing that was finished is lost. To go on: {words} --resume")
-        return 130
+        return Exit.INTERRUPTED
     if settled:
         if way:
             sweep.measure(way)
@@ -112,14 +113,15 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         sweep.report()
     if sweep.study.gave_up:
         sweep.say(f"error: {sweep.study.gave_up}")
-        return 2
-    return int(any(record.state == State.FAILED for record in sweep.study.trained))
+        return Exit.BAD_REQUEST
+    failed = any(record.state == State.FAILED for record in sweep.study.accepted)
+    return Exit.FAILED if failed else Exit.DONE
 
 
 def _run(request: Request, console: Console) -> int:
     if not cluster.address_of(request.address):
-        cluster.precheck(request.numbers)
-    home.prepare(request.home)
+        cluster.precheck(request.resources)
+    request.home.prepare()
     with lock.held(request.folder):
         dataset = _dataset(request.data, request, console)
         request = _with_first_data(request, console)
@@ -129,7 +131,7 @@ def _run(request: Request, console: Console) -> int:
             raise BadRequestError(
                 [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
             )
-        if request.budget.max_gflops and not (request.earlier or request.numbers["max_gflops"]):
+        if request.budget.max_gflops and not (request.earlier or request.max_gflops):
             plan = _attainable(plan, console)
         _header(request, plan, console)
         _decode(dataset, plan.image_size, console)
@@ -137,7 +139,7 @@ def _run(request: Request, console: Console) -> int:
             first = request.settings.get(first_stage.DATA, plan.data)
             size = request.settings.get(first_stage.SIZE, plan.image_size)
             _decode(open_dataset(Path(str(first))), int(size), console)
-        with chatter_to(request.folder / "log.txt") as stream:
+        with chatter_to(request.folder.log) as stream:
             return _search(request, plan, Console(file=stream))
 
 
@@ -152,24 +154,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     console = Console()
     start = time.monotonic()
-    try:
+
+    def run() -> int:
         code = _run(parse(arguments), console)
         console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
-    except BadRequestError as error:
-        return complain(error.mistakes, 2)
-    except lock.SweepLockedError as error:
-        return complain([str(error)], 3)
-    except UnknownDatasetError as error:
-        return complain(error.problems, 2)
-    except DataError as error:
-        return complain(error.problems, 4)
-    except cluster.ResourceError as error:
-        return complain([str(error)], 5)
-    except (home.StorageError, OSError) as error:
-        return complain([str(error)], 6)
-    except KeyboardInterrupt:
-        return complain(["interrupted; the same command with --resume goes on"], 130)
-    return code
+        return code
+
+    return exit_code(run, "interrupted; the same command with --resume goes on")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The study as a searcher of Ray Tune."""
 
-from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -8,10 +7,11 @@ from ray.tune.search import Searcher
 from search.plan import Plan
 from search.record import State
 from search.study import SweepStudy
+from search.sweep_folder import SweepFolder
 from trainables.trial_log import Line
 
 
-def measured(line: Line) -> dict[str, Any]:
+def metrics_of(line: Line) -> dict[str, Any]:
     """An epoch's metrics, and notes if it has any."""
     return {**line.metrics, **({"notes": list(line.notes)} if line.notes else {})}
 
@@ -19,12 +19,12 @@ def measured(line: Line) -> dict[str, Any]:
 class StudySearcher(Searcher):
     """Hands out the study's trials. All state lives in the study, so nothing is saved here.
 
-    `crew` are the arguments of a lane's worker group; `trials` is the folder of the trials.
+    `folder` is the sweep's, absolute.
     """
 
-    def __init__(self, study: SweepStudy, plan: Plan, trials: str, crew: dict[str, Any]):
+    def __init__(self, study: SweepStudy, plan: Plan, folder: SweepFolder):
         super().__init__()
-        self._study, self._plan, self._trials, self._crew = study, plan, trials, crew
+        self._study, self._plan, self._folder = study, plan, folder
         self._keys: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -36,11 +36,10 @@ class StudySearcher(Searcher):
         return {
             "trial_key": record.key,
             "flat": self._plan.flat(record.params),
-            "directory": f"{self._trials}/{record.key}",
+            "directory": str(self._folder.trial(record.key).path),
             # the last known epoch is said again: it may be a final one that was never told
             "known_epoch": max(0, record.epoch - 1),
-            "stages": str(Path(self._trials).with_name("stages")),
-            "crew": self._crew,
+            "stages": str(self._folder.stages),
         }
 
     def on_trial_complete(
@@ -53,8 +52,8 @@ class StudySearcher(Searcher):
         if line.done:  # the trial ended by itself
             state = State(line.state)
             if state == State.COMPLETE:
-                self._study.report(key, line.epoch, measured(line))
-            self._study.finish(key, state, line.reason, measured(line))
+                self._study.report(key, line.epoch, metrics_of(line))
+            self._study.finish(key, state, line.reason, metrics_of(line))
         else:
             self._study.finish(key, State.PRUNED, f"stopped after epoch {line.epoch}")
 

@@ -7,7 +7,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.record import State
-from search.searcher import measured
+from search.searcher import metrics_of
 from search.study import SweepStudy
 from trainables.trial_log import Line
 
@@ -25,7 +25,7 @@ class StudyStopping(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         line = Line.of(result)
-        stop = self._study.report(trial.config["trial_key"], line.epoch, measured(line))
+        stop = self._study.report(trial.config["trial_key"], line.epoch, metrics_of(line))
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002

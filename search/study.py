@@ -15,6 +15,7 @@ from search.record import Record, State, config_hash
 from search.sampling import OUTCOMES, sampler, suggest
 from spaces.space import Space, Value
 
+_ACCEPTED = "trained"  # as studies on disks call it
 Constraints = Mapping[str, tuple[Callable[[dict[str, Value]], float], float]]
 REJECTIONS = 300  # suggestions in a row that may be infeasible or known before a search gives up
 
@@ -55,7 +56,7 @@ class SweepStudy:
 
     def _remember(self, frozen: FrozenTrial) -> None:
         attributes = frozen.user_attrs
-        judged = attributes.get("trained") or "state" in attributes
+        judged = attributes.get(_ACCEPTED) or "state" in attributes
         if "trial_key" not in attributes or not judged:  # waiting, or cut off while being asked
             if frozen.state == TrialState.RUNNING and "published" in attributes:
                 self._half_asked.append(frozen._trial_id)
@@ -69,7 +70,7 @@ class SweepStudy:
             state=State(attributes.get("state", State.RUNNING)),
             reason=attributes.get("reason", ""),
             published=attributes.get("published", ""),
-            trained=attributes["trained"],
+            accepted=attributes[_ACCEPTED],
             epoch=frozen.last_step or 0,
             value=self._best_of(frozen),
         )
@@ -90,15 +91,15 @@ class SweepStudy:
         return self._better(values) if values else None
 
     @property
-    def trained(self) -> list[Record]:
-        """The trials that were worth training, in their order."""
-        return [record for record in self.records.values() if record.trained]
+    def accepted(self) -> list[Record]:
+        """The trials that were accepted for training, in their order."""
+        return [record for record in self.records.values() if record.accepted]
 
     @property
     def unfinished(self) -> bool:
         """Whether trials are running or missing."""
-        running = any(record.state == State.RUNNING for record in self.trained)
-        return running or (len(self.trained) < self.trials and not self.gave_up)
+        running = any(record.state == State.RUNNING for record in self.accepted)
+        return running or (len(self.accepted) < self.trials and not self.gave_up)
 
     def enqueue(self, params: Mapping[str, Value], published: str) -> None:
         """Try `params` before anything is sampled, once in the life of the study."""
@@ -111,7 +112,7 @@ class SweepStudy:
         """
         if self._interrupted:
             return self.records[self._interrupted.pop(0)]
-        if len(self.trained) >= self.trials:
+        if len(self.accepted) >= self.trials:
             return None
         for _ in range(REJECTIONS):
             record = self._ask()
@@ -143,9 +144,9 @@ class SweepStudy:
             state=state,
             reason=reason,
             published=trial.user_attrs.get("published", ""),
-            trained=state == State.RUNNING,
+            accepted=state == State.RUNNING,
         )
-        for name, value in (("params", params), ("trained", record.trained), ("trial_key", key)):
+        for name, value in (("params", params), (_ACCEPTED, record.accepted), ("trial_key", key)):
             trial.set_user_attr(name, value)
         self.records[key] = record
         if state == State.RUNNING:

@@ -4,16 +4,18 @@ import optuna
 from rich.console import Console
 
 from reports.build import build
-from search import cluster, home, tuner
+from reports.mlflow_contract import address
+from search import cluster, tuner
 from search.costs import Costs, counter
 from search.measuring import Measuring
 from search.plan import OBJECTIVE, Plan
-from search.projection import Projection, default_uri
+from search.projection import Projection
 from search.record import State
 from search.request import Request
 from search.sampling import create
-from search.searcher import measured
+from search.searcher import metrics_of
 from search.study import SweepStudy
+from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar
 from search.tracking import Tracker
 from trainables import trial_log
@@ -27,21 +29,21 @@ class Sweep:
 
     def __init__(self, request: Request, plan: Plan, console: Console):
         self.request, self.plan, self.console = request, plan, console
-        self.uri = default_uri(request.home)
+        self.uri = address(request.home)
         self.provenance = facts()
         self.study = self._study()
         self.tracker = Tracker(self.uri, request.home, plan, self.provenance)
         self.study.listeners.append(self.tracker.changed)
-        for record in self.study.trained:
-            lines = trial_log.read(request.folder / "trials" / record.key)
-            record.metrics |= measured(lines[-1]) if lines else {}
+        for record in self.study.accepted:
+            lines = trial_log.read(request.folder.trial(record.key).metrics)
+            record.metrics |= metrics_of(lines[-1]) if lines else {}
             self.tracker.changed(record)
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _study(self) -> SweepStudy:
-        request, plan, file = self.request, self.plan, home.StudyFile(self.request.folder)
+        request, plan, file = self.request, self.plan, StudyFile(self.request.folder)
         if request.database:
             storage = optuna.storages.RDBStorage(request.database)
         else:
@@ -74,12 +76,12 @@ class Sweep:
 
     def train(self) -> None:
         """Run trials until none is missing, or until interrupted."""
-        crews = cluster.crews(self.request.numbers, self.plan.trials)
-        self.plan.save(self.request.folder / "plan.json")
-        view = View(self.console, self.plan, self.study.trained)
+        crews = cluster.crews(self.request.resources, self.plan.trials)
+        self.plan.save(self.request.folder.plan)
+        view = View(self.console, self.plan, self.study.accepted)
         self.study.listeners.append(view.changed)
         with view.shown():
-            tuner.run(self.study, self.plan, self.request.folder.resolve(), crews)
+            tuner.run(self.study, self.plan, self.request.folder, crews)
         self.study.listeners.remove(view.changed)
 
     def settle(self) -> bool:
@@ -88,12 +90,12 @@ class Sweep:
             self.say(f"warning: {trouble}; `python -m search.verify --rebuild` writes the rest")
         return not trouble
 
-    def measure(self, measured: Measuring) -> None:
+    def measure(self, way: Measuring) -> None:
         """Measure the architectures of all trials, and write that to MLflow once it is settled."""
-        costs = Costs(self.request.home, self.plan, measured)
+        costs = Costs(self.request.home, self.plan, way)
         with progress_bar(self.console, "measuring") as progress:
-            costs.measure(self.study.trained, progress)
-        costs.publish(self.study.trained, self.projection())
+            costs.measure(self.study.accepted, progress)
+        costs.publish(self.study.accepted, self.projection())
 
     def projection(self) -> Projection:
         return Projection(self.uri, self.request.home, self.plan, self.provenance)
@@ -104,7 +106,7 @@ class Sweep:
 
     def report(self) -> None:
         """The best five, where the report is, how to open MLflow."""
-        self.console.print(best(self.study.trained, self.plan))
+        self.console.print(best(self.study.accepted, self.plan))
         path = build(self.request.home, self.plan.sweep, self.uri)
         self.say(f"report: {path}")
         self.say(f"compare the trials in MLflow: python -m search.ui --home {self.request.home}")

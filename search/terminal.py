@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -60,13 +60,6 @@ def progress_bar(console: Console, title: str) -> Iterator[Callable[[int, int], 
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def complain(lines: Iterable[str], code: int) -> int:
-    """Tell a user what is wrong; returns the exit code."""
-    for line in lines:
-        sys.stderr.write(f"error: {line}\n")
-    return code
-
-
 def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
@@ -92,9 +85,10 @@ class View:
 
     def __init__(self, console: Console, plan: Plan, records: list[Record]):
         self._console, self._plan = console, plan
-        self._records = {r.key: r for r in records if r.trained}
+        self._records = {r.key: r for r in records if r.accepted}
         self._start, self._epochs = time.monotonic(), 0
         self._seen = {record.key: record.epoch for record in records}
+        self._noted: set[tuple[str, str]] = set()  # a record keeps its notes over several changes
         self._live: Live | None = None
 
     @contextmanager
@@ -109,8 +103,10 @@ class View:
         self._records[record.key] = record
         self._epochs += max(0, record.epoch - self._seen.get(record.key, 0))
         self._seen[record.key] = record.epoch
-        for note in record.metrics.pop("notes", []):
-            self._console.print(f"note: {note}", highlight=False, markup=False)
+        for note in record.metrics.get("notes", []):
+            if (record.key, note) not in self._noted:
+                self._noted.add((record.key, note))
+                self._console.print(f"note: {note}", highlight=False, markup=False)
         if not self._console.is_terminal and record.state != State.RUNNING:
             text = f"{record.key} {record.state} after {record.epoch} epochs"
             text += f", validation accuracy {percent(record.value)}, " + self._progress()
@@ -129,8 +125,8 @@ class View:
             return Text(
                 "starting the workers" if not self._records else "the first epoch is running"
             )
-        best = max(rated, key=lambda record: record.value or 0.0)
-        return Text(f"best {percent(best.value)}: {parameters(best, self._plan)}")
+        leader = max(rated, key=lambda record: record.value or 0.0)
+        return Text(f"best {percent(leader.value)}: {parameters(leader, self._plan)}")
 
     def _running(self) -> Table:
         table = Table("trial", "epoch", "best", "parameters", box=None, padding=(0, 2, 0, 0))
@@ -167,7 +163,7 @@ class View:
 def best(records: list[Record], plan: Plan) -> Table:
     """The best trials, with what they reached and cost."""
     table = Table("trial", "state", "valid", "test", "GFLOPs", "parameters", box=None)
-    rated = [r for r in records if r.value is not None and r.trained]
+    rated = [r for r in records if r.value is not None and r.accepted]
     for record in sorted(rated, key=lambda r: -(r.value or 0.0))[:_SHOWN]:
         gflops = record.metrics.get("gflops")
         table.add_row(

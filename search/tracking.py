@@ -10,12 +10,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from search.plan import Plan
 from search.projection import Projection
 from search.record import Record
+from trainables.home import Home
 
 _RETRY_SECONDS = (1, 2, 5, 10, 30)
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class Tracker:
     """The writing thread. `changed` may be called from anywhere and returns at once."""
 
-    def __init__(self, uri: str, home: Path, plan: Plan, provenance: Mapping[str, Any]):
+    def __init__(self, uri: str, home: Home, plan: Plan, provenance: Mapping[str, Any]):
         self._arguments = (uri, home, plan, provenance)
         self._projection: Projection | None = None
         self._dirty: dict[str, Record] = {}

@@ -15,10 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from pathlib import Path
 
-from search import home
-from search.projection import default_uri
+from reports.mlflow_contract import address, sqlite_file
+from search.sweep_folder import sweeps
+from trainables.errors import BadRequestError, Exit, ResourceError, StorageError, exit_code
+from trainables.home import Home, add_option
 
 _START_SECONDS = 60
 _PORTS = 20
@@ -37,15 +38,15 @@ def free_port(wanted: int) -> int | None:
     return None
 
 
-def command(folder: Path, port: int) -> list[str]:
+def command(home: Home, port: int) -> list[str]:
     """MLflow's server on loopback. Its default accepts any host name that begins like a private
     address, so the hosts are listed."""
     hosts = f"127.0.0.1:{port},localhost:{port}"
     origins = f"http://127.0.0.1:{port},http://localhost:{port}"
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", default_uri(folder), "--workers", "1"),
-        *("--artifacts-destination", (folder / "mlflow-artifacts").resolve().as_uri()),
+        *("--backend-store-uri", address(home), "--workers", "1"),
+        *("--artifacts-destination", home.artifacts.resolve().as_uri()),
         *("--allowed-hosts", hosts, "--cors-allowed-origins", origins),
     ]
 
@@ -63,32 +64,36 @@ def _healthy(port: int, server: subprocess.Popen) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start the server, print its address, and stop it on Ctrl-C; returns the exit code."""
+    return exit_code(lambda: _serve(_parser().parse_args(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m search.ui", description=main.__doc__)
-    parser.add_argument("--home", type=Path, default=home.default())
+    add_option(parser)
     parser.add_argument("--port", type=int, default=5000)
-    given = parser.parse_args(arguments)
-    if not home.sweeps(given.home) and "MLFLOW_TRACKING_URI" not in os.environ:
-        sys.stderr.write(f"error: no sweep in {given.home}; python -m search.run makes one\n")
-        return 2
+    return parser
+
+
+def _serve(given: argparse.Namespace) -> int:
+    if not sweeps(given.home) and sqlite_file(address(given.home)) == given.home.mlflow.resolve():
+        raise BadRequestError([f"no sweep in {given.home}; python -m search.run makes one"])
     port = free_port(given.port)
     if port is None:
         taken = f"{given.port} to {given.port + _PORTS - 1}"
-        sys.stderr.write(f"error: the ports {taken} are taken; choose another with --port\n")
-        return 5
+        raise ResourceError([f"the ports {taken} are taken; choose another with --port"])
     if port != given.port:
         sys.stdout.write(f"port {given.port} is taken\n")
-    log = given.home / "ui.log"
+    log = given.home.ui_log
     for ending in (signal.SIGINT, signal.SIGTERM):  # or the server would outlive us
         signal.signal(ending, signal.default_int_handler)
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with log.open("a") as sink:
         server = subprocess.Popen(
-            command(given.home, port), stdout=sink, stderr=sink, env=os.environ | quiet
+            command(given.home, port), stdout=sink, stderr=sink, env=os.environ | own
         )
     try:
         if not _healthy(port, server):
-            sys.stderr.write(f"error: MLflow did not start; its log is {log}\n")
-            return 6
+            raise StorageError([f"MLflow did not start; its log is {log}"])
         sys.stdout.write(f"MLflow: http://127.0.0.1:{port} (stop it with Ctrl-C)\n")
         sys.stdout.flush()
         server.wait()
@@ -97,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         server.terminate()
         server.wait()
-    return 0
+    return Exit.DONE
 
 
 if __name__ == "__main__":

@@ -9,24 +9,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trainables import fields, models
+from trainables import fields, home, models
 from trainables.config import TrialConfig
-from trainables.data import DataError, UnknownDatasetError, locate
+from trainables.data import locate
+from trainables.errors import Exit, UserError, complain
 from trainables.team import Team, launched
 from trainables.trial import Trial
 
 
-def _complain(error: Exception, code: int) -> int:
-    sys.stderr.write(f"error: {error}\n")
-    return code
-
-
-def _located(flat: dict[str, Any], home: Path, team: Team) -> dict[str, str]:
+def _located(flat: dict[str, Any], data_home: Path, team: Team) -> dict[str, str]:
     """The folders of the data sets that a configuration names, made by the leader if need be."""
     named = [key for key in ("data", "pretrain_data") if flat.get(key)]
     found = {}
     if team.leads:
-        found = {key: str(locate(str(flat[key]), home).path.resolve()) for key in named}
+        found = {key: str(locate(str(flat[key]), data_home).path.resolve()) for key in named}
     return team.agree(found)
 
 
@@ -38,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m trainables", description=main.__doc__)
     parser.add_argument("model", help=", ".join(models.names()))
     parser.add_argument("--data", default="digits", help="a data set's name or folder")
-    parser.add_argument("--data-home", type=Path, default=Path("sweeps/data"))
+    parser.add_argument("--data-home", type=Path, default=home.default().data)
     parser.add_argument("--directory", type=Path, default=Path("trial"))
     parser.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
     given = parser.parse_args(arguments)
@@ -54,15 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
                 line = trial.epoch()
                 if team.leads:
                     sys.stdout.write(json.dumps(line.document()) + "\n")
-    except UnknownDatasetError as error:
-        return _complain(error, 2)
-    except DataError as error:
-        return _complain(error, 4)
+    except UserError as error:
+        return complain(error.mistakes, error.exit)
     except ValueError as error:
-        return _complain(error, 2)
+        return complain([str(error)], Exit.BAD_REQUEST)
     except OSError as error:
-        return _complain(error, 6)
-    return 0 if line.state == "complete" else 1
+        return complain([str(error)], Exit.STORAGE)
+    return Exit.DONE if line.state == "complete" else Exit.FAILED
 
 
 if __name__ == "__main__":

@@ -180,13 +180,15 @@ class Crew:
 class Lane(Trainable):
     """The Tune side of a lane, for `reuse_actors=True`: a step is an epoch.
 
-    `config`: `flat` and `directory` of the trial, its `known_epoch`, the folder of first `stages`,
-    and `crew`, the arguments of `Crew`. A dead worker makes `step` raise; Tune then restarts the
-    trial in a new lane, where it goes on at its last commit.
+    `config`: `flat` and `directory` of the trial, its `known_epoch`, the folder of first `stages`.
+    `crew`: the arguments of `Crew`, which Tune hands over by `with_parameters`. A dead worker makes
+    `step` raise; Tune then restarts the trial in a new lane, where it goes on at its last commit.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        self._crew = Crew(**config["crew"])
+    def setup(self, config: dict[str, Any], crew: dict[str, Any] | None = None) -> None:
+        assert crew is not None, "a lane is made for a crew"
+        self._crew_arguments = crew
+        self._crew = Crew(**crew)
         self._open(config)
 
     def _open(self, config: dict[str, Any]) -> None:
@@ -201,7 +203,7 @@ class Lane(Trainable):
         resident_bytes = self._crew.ask(do="close")
         if self._crew.worn(resident_bytes):
             self._crew.dismiss()
-            self._crew = Crew(**new_config["crew"])
+            self._crew = Crew(**self._crew_arguments)
         self._open(new_config)
         return True
 

@@ -22,6 +22,7 @@ from trainables.models.resize import resize
 from trainables.recipe import Pretraining, Recipe
 from trainables.team import Team
 from trainables.training.learner import Learner
+from trainables.trial_folder import TrialFolder
 from trainables.trial_log import Line
 
 _POLL_SECONDS = 1.0
@@ -102,7 +103,7 @@ def _resized(
     model = models.build(
         stage.task.model, stage.params, image_size=stage.task.image_size, num_classes=classes
     )
-    model.load_state_dict(checkpoint.load(place / "best" / "weights")["model"])
+    model.load_state_dict(checkpoint.load(TrialFolder(place).best)["model"])
     return (
         model if stage.task.image_size == image_size else resize(model, image_size)
     ).state_dict()

@@ -9,12 +9,12 @@ caches fill, memory is reserved): it counts in sums, and medians leave it out wh
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from trainables import records
 from trainables.metrics import TRAINING_TIME
+from trainables.trial_folder import TrialFolder
 from trainables.trial_log import Line
 
 Event = Mapping[str, Any]  # a line of `attempts.jsonl`
@@ -30,17 +30,17 @@ class TrainingTime(NamedTuple):
     reasons: dict[str, str]
 
 
-def of_folder(folder: Path, lines: Sequence[Line]) -> TrainingTime:
+def of_folder(folder: TrialFolder, lines: Sequence[Line]) -> TrainingTime:
     """The times of the trial in `folder`, whose `metrics.jsonl` has these `lines`.
 
     A folder that does not tell its workers, as one that was written by hand, has a reason instead.
     """
     try:
-        workers = json.loads((folder / "provenance.json").read_text())["workers"]
+        workers = json.loads(folder.provenance.read_text())["workers"]
     except (OSError, ValueError, KeyError) as error:
         why = f"provenance.json does not tell the trial's workers ({type(error).__name__})"
         return TrainingTime({}, dict.fromkeys(TRAINING_TIME, why))
-    return training_time(lines, records.read_lines(folder / "attempts.jsonl"), workers)
+    return training_time(lines, records.read_lines(folder.attempts), workers)
 
 
 def training_time(

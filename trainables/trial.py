@@ -22,18 +22,17 @@ from trainables.shortage import out_of_memory
 from trainables.team import Team
 from trainables.training.learner import Learner
 from trainables.training.learning_rate import learning_rate
+from trainables.trial_folder import TrialFolder
 from trainables.trial_log import Line
 
 
 class Trial:
     """A configuration in training, one worker's part of it.
 
-    `directory` holds `config.json`, `provenance.json`, `metrics.jsonl` (a line an epoch, written
-    before it is reported), `attempts.jsonl` (a line a start of the trial or of an epoch) and
-    `checkpoints/`. Opening an existing directory restores it, the first epoch takes it over; epochs
-    of `metrics.jsonl` after `known_epoch` are answered again without training. `stages` is where
-    first stages are kept and found again, by default in the directory. Raises ValueError if the
-    model cannot be built, or if the directory holds a trial of another configuration.
+    `directory` holds the files of a `TrialFolder`. Opening an existing one restores it, the first
+    epoch takes it over; what it knows of epochs after `known_epoch` is answered without training.
+    First stages are kept and found in `stages_folder`, by default in the directory. ValueError: the
+    model cannot be built, or the directory holds a trial of another configuration.
     """
 
     def __init__(
@@ -42,11 +41,11 @@ class Trial:
         directory: Path,
         team: Team,
         known_epoch: int = 0,
-        stages: Path | None = None,
+        stages_folder: Path | None = None,
     ):
         self.config, self.directory, self.team = config, directory, team
-        self._stages = stages or directory / "stages"
-        self._checkpoints = directory / "checkpoints"
+        self._files = TrialFolder(directory)
+        self._stages = stages_folder or self._files.stages
         self._known_epoch, self._taken = known_epoch, False
         self._open()
 
@@ -71,21 +70,21 @@ class Trial:
         if self._read() != self._found:
             self._open()
         if self.team.leads and not self.finished:
-            if self._lines or trial_log.exists(self.directory):  # a torn last line goes too
-                trial_log.replace(self.directory, self._lines)
-            records.replace_json(self.directory / "config.json", self.config.flat())
+            if self._lines or self._files.metrics.exists():  # a torn last line goes too
+                trial_log.replace(self._files.metrics, self._lines)
+            records.replace_json(self._files.config, self.config.flat())
             self._write_provenance()
         self._note_start(event="open", epoch=self.epochs_done, pid=os.getpid())
 
     def _write_provenance(self) -> None:
         found = {**facts(), **self.learner.facts()}
-        records.replace_json(self.directory / "provenance.json", found)
+        records.replace_json(self._files.provenance, found)
 
     def _read(self) -> list[Line]:
         found: tuple[list[Line], list[str]] = [], []
         if self.team.leads:
             self.directory.mkdir(parents=True, exist_ok=True)
-            found = trial_log.read(self.directory), self._changes()
+            found = trial_log.read(self._files.metrics), self._changes()
         lines, changes = self.team.agree(found)
         if changes:
             raise ValueError(
@@ -96,7 +95,7 @@ class Trial:
 
     def _changes(self) -> list[str]:
         """What differs from the configuration that trained here before; the data may have moved."""
-        path = self.directory / "config.json"
+        path = self._files.config
         now = self.config.flat()
         before = json.loads(path.read_text()) if path.exists() else now
         return [
@@ -109,11 +108,11 @@ class Trial:
         """Load the newest sound commit; returns the lines up to it, as the log is to hold them."""
         name = None
         if self.team.leads:
-            name, self.notes = checkpoint.latest(self._checkpoints)
+            name, self.notes = checkpoint.latest(self._files.checkpoints)
         name = self.team.agree(name)
         reached: list[Line] = []
         if name:
-            state = checkpoint.load(self._checkpoints / name)
+            state = checkpoint.load(self._files.checkpoints / name)
             self.learner.load(state)
             self.best, last = state["best"], Line.of(state["line"])
             self.epochs_done = last.epoch
@@ -124,7 +123,7 @@ class Trial:
         """So that it can be told afterwards what was done twice."""
         if self.team.leads:
             line = {"at": datetime.now(UTC).isoformat(), **event}
-            records.append_line(self.directory / "attempts.jsonl", line, sync=False)
+            records.append_line(self._files.attempts, line, sync=False)
 
     def epoch(self) -> Line:
         """Train one epoch, validate, commit; returns its line of `metrics.jsonl`.
@@ -215,8 +214,8 @@ class Trial:
             confusion = {split: score.confusion.int().tolist() for split, score in scores.items()}
             classes = list(self.learner.dataset.classes)
             record = {"classes": classes, "rows": "true class", **confusion}
-            records.replace_json(self.directory / "confusion.json", record)
-            checkpoint.commit(self.directory / "best", "weights", self.best, keep=1)
+            records.replace_json(self._files.confusion, record)
+            checkpoint.commit(self._files.best.parent, self._files.best.name, self.best, keep=1)
         best = {"best_valid_top1": self.best["valid_top1"], "best_epoch": self.best["epoch"]}
         return {**best, **scores["test"].metrics("test")}
 
@@ -226,10 +225,11 @@ class Trial:
             return
         if not self.finished:
             state = {**self.learner.state(), "best": self.best, "line": line.document()}
-            checkpoint.commit(self._checkpoints, f"epoch-{self.epochs_done:05d}", state, keep=2)
-        trial_log.append(self.directory, line)
+            name = f"epoch-{self.epochs_done:05d}"
+            checkpoint.commit(self._files.checkpoints, name, state, keep=2)
+        trial_log.append(self._files.metrics, line)
         if self.finished:
-            shutil.rmtree(self._checkpoints, ignore_errors=True)
+            shutil.rmtree(self._files.checkpoints, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ from typing import Any
 from trainables import records
 from trainables.metrics import EPOCH, FINAL
 
-FILE = "metrics.jsonl"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -57,20 +55,16 @@ class Line:
         return {"epoch": self.epoch, **self.metrics, "done": self.done, **told}
 
 
-def read(folder: Path) -> list[Line]:
-    """The lines of the trial in `folder`; none if there is no log, and no torn last one."""
-    return [Line.of(document) for document in records.read_lines(folder / FILE)]
+def read(log: Path) -> list[Line]:
+    """The lines of a trial's `log`; none if there is no file, and no torn last one."""
+    return [Line.of(document) for document in records.read_lines(log)]
 
 
-def exists(folder: Path) -> bool:
-    return (folder / FILE).exists()
-
-
-def append(folder: Path, line: Line) -> None:
+def append(log: Path, line: Line) -> None:
     """Write one more line, which is on disk before this returns."""
-    records.append_line(folder / FILE, line.document(), sync=True)
+    records.append_line(log, line.document(), sync=True)
 
 
-def replace(folder: Path, lines: Iterable[Line]) -> None:
+def replace(log: Path, lines: Iterable[Line]) -> None:
     """Let the log hold these lines and no others."""
-    records.replace_lines(folder / FILE, (line.document() for line in lines))
+    records.replace_lines(log, (line.document() for line in lines))

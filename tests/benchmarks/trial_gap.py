@@ -23,6 +23,7 @@ from search import cluster, tuner
 from search.plan import Plan
 from search.sampling import create
 from search.study import SweepStudy
+from search.sweep_folder import SweepFolder
 from trainables import records
 from trainables.data import locate
 
@@ -75,7 +76,7 @@ def make_study(plan: Plan) -> SweepStudy:
 def in_a_lane(home: Path, plan: Plan) -> list[float]:
     folder = home / "lane"
     crew = cluster.Crews(lanes=1, workers=1, cpus_per_worker=1, gpus_per_worker=0)
-    tuner.run(make_study(plan), plan, folder, crew)
+    tuner.run(make_study(plan), plan, SweepFolder(folder), crew)
     return gaps_seconds(folder / "trials")
 
 

@@ -8,6 +8,7 @@ from mlflow.entities import Metric, Param
 
 from reports import collect
 from reports.build import build
+from trainables.home import Home
 from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
 
 EVIL = "<script>alert('x')</script>"
@@ -83,7 +84,7 @@ def _no_server():
 
 @pytest.fixture(scope="session")
 def client(home):
-    return collect.connect(home)
+    return collect.connect(Home(home))
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +94,7 @@ def tables(client):
 
 @pytest.fixture(scope="session")
 def report(home):
-    return build(home, "digits-first")
+    return build(Home(home), "digits-first")
 
 
 @pytest.fixture(scope="session")

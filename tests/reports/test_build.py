@@ -3,6 +3,7 @@
 import pyarrow.parquet as pq
 
 from reports.build import build, main
+from trainables.home import Home
 
 
 def test_parquet_holds_the_tables(report, tables):
@@ -18,7 +19,7 @@ def test_the_command_reports_the_newest_sweep(home, tmp_path, capsys):
 
 
 def test_a_sweep_without_trials_has_a_report(home, tmp_path):
-    report = build(home, "digits-empty", out=tmp_path)
+    report = build(Home(home), "digits-empty", out=tmp_path)
     assert "Trials: none." in report.read_text("utf-8")
     assert pq.read_table(report.parent / "trials.parquet").num_rows == 0
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from mlflow.entities import Metric
 
-from reports import collect
+from reports import collect, mlflow_contract
 from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
 
 
@@ -37,7 +37,7 @@ def test_curves_have_a_row_an_epoch(tables):
 
 
 def test_small_pages_lose_no_trial(client, tables, monkeypatch):
-    monkeypatch.setattr(collect, "PAGE", 3)
+    monkeypatch.setattr(mlflow_contract, "PAGE", 3)
     trials, _ = collect.tables(client, collect.find(client, ["digits-first"])[0])
     assert trials.equals(tables[0])
 

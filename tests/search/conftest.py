@@ -12,20 +12,23 @@ import optuna
 import pytest
 import torch
 
-from search import home
 from search.plan import OBJECTIVE, Plan
 from search.projection import Projection, client_of
 from search.record import Record, State
 from search.sampling import create
 from search.study import SweepStudy
+from search.study_file import StudyFile
+from search.sweep_folder import SweepFolder
 from trainables import checkpoint, records
+from trainables.home import Home
 
 STARTED_UNIX_S = 1_700_000_000.25
 HOLDER = """
 import sys
 from pathlib import Path
 from search import lock
-with lock.held(Path(sys.argv[1])):
+from search.sweep_folder import SweepFolder
+with lock.held(SweepFolder(Path(sys.argv[1]))):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -122,7 +125,7 @@ def write_trial() -> Callable[..., list[dict]]:
 def _reopened(folder: Path, plan: Plan) -> SweepStudy:
     """The study of `plan` in the sweep's folder, with a storage of its own."""
     return SweepStudy(
-        create(plan.sweep, OBJECTIVE, home.StudyFile(folder).storage(), plan.epochs),
+        create(plan.sweep, OBJECTIVE, StudyFile(SweepFolder(folder)).storage(), plan.epochs),
         plan.searched,
         directions=OBJECTIVE,
         image_size=plan.image_size,
@@ -135,7 +138,7 @@ def _reopened(folder: Path, plan: Plan) -> SweepStudy:
 def study_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database of studies without one: its tables take half a second."""
     folder = tmp_path_factory.mktemp("study")
-    home.StudyFile(folder).storage().engine.dispose()
+    StudyFile(SweepFolder(folder)).storage().engine.dispose()
     return folder / "study.db"
 
 
@@ -170,7 +173,7 @@ class MadeUp:
         return _reopened(self.folder, self.plan)
 
     def projection(self) -> Projection:
-        return Projection(self.uri, self.home, self.plan, {"git_sha": "abc"})
+        return Projection(self.uri, Home(self.home), self.plan, {"git_sha": "abc"})
 
     def train(self, study: SweepStudy, accuracies: list[float], state: State) -> Record:
         """One trial from its suggestion to its end, in the study and in its folder."""
@@ -186,7 +189,7 @@ class MadeUp:
 
     def project(self, study: SweepStudy) -> None:
         projection = self.projection()
-        for record in study.trained:
+        for record in study.accepted:
             projection.trial(record)
         projection.sweep("RUNNING" if study.unfinished else "FINISHED")
 
@@ -224,7 +227,7 @@ def _whole(tmp_path_factory: pytest.TempPathFactory, study_db: Path, mlflow_db: 
     made.train(study, [0.375], State.FAILED)
     made.train(study, [], State.INFEASIBLE)
     made.project(study)
-    home.StudyFile(made.folder).keep()
+    StudyFile(SweepFolder(made.folder)).keep()
     return made
 
 

@@ -14,6 +14,7 @@ from tests.trainables.efficiency_answer import answer
 from trainables.efficiency.execution import WTTF_PROTOCOL, Setting
 from trainables.efficiency.results import Results
 from trainables.efficiency.subjects import architecture
+from trainables.home import Home
 
 
 class Run:
@@ -30,11 +31,11 @@ def unseen(_done, _total):
 
 
 def costs(made, run):
-    return Costs(made.home, made.plan, Measuring(run, "cpu: a processor", 2))
+    return Costs(Home(made.home), made.plan, Measuring(run, "cpu: a processor", 2))
 
 
 def test_each_architecture_is_measured_once_and_quickly(whole_sweep):
-    run, trials = Run(), whole_sweep.study().trained
+    run, trials = Run(), whole_sweep.study().accepted
     costs(whole_sweep, run).measure([*trials, *trials], unseen)
     architectures = {json.dumps(architecture(record.params)) for record in trials}
     assert len(run.asked) == len(architectures)
@@ -50,7 +51,7 @@ def test_each_architecture_is_measured_once_and_quickly(whole_sweep):
 
 
 def test_the_same_architecture_with_another_recipe_is_known(whole_sweep):
-    record = whole_sweep.study().trained[0]
+    record = whole_sweep.study().accepted[0]
     measured = costs(whole_sweep, Run())
     measured.measure([record], unseen)
     record.params |= {"lr": 0.123, "drop_path": 0.4}
@@ -95,11 +96,11 @@ def artifact(made, run_id, name):
 
 def test_a_runs_headline_is_in_metrics_and_every_row_in_the_artifact(trained_sweep):
     study = trained_sweep.study()
-    (record,) = study.trained
+    (record,) = study.accepted
     added = add(trained_sweep, record, Setting("compile", "bf16"), answer(latency_ms=1.0))
     measured = costs(trained_sweep, Run())
-    measured.measure(study.trained, unseen)
-    measured.publish(study.trained, trained_sweep.projection())
+    measured.measure(study.accepted, unseen)
+    measured.publish(study.accepted, trained_sweep.projection())
     assert record.metrics["latency_ms"] == 2.0
     (run,) = of_kind(trained_sweep, "trial")
     assert run.data.metrics["throughput_images_per_s"] == 100.0
@@ -114,15 +115,15 @@ def test_a_runs_headline_is_in_metrics_and_every_row_in_the_artifact(trained_swe
 
 def test_a_logged_model_has_every_setting_as_a_data_set(trained_sweep):
     study = trained_sweep.study()
-    (record,) = study.trained
+    (record,) = study.accepted
     add(trained_sweep, record, Setting("compile", "bf16", "bf16"), answer(latency_ms=1.0))
     add(trained_sweep, record, WTTF_PROTOCOL, answer(latency_ms=3.0))
     add(trained_sweep, record, Setting(), answer(latency_ms=4.0), image_size=112)
     add(trained_sweep, record, Setting(), answer(latency_ms=5.0), num_classes=7)
     add(trained_sweep, record, Setting("cuda_graph"), {"error": "needs a CUDA device"})
     measured = costs(trained_sweep, Run())
-    measured.measure(study.trained, unseen)
-    measured.publish(study.trained, trained_sweep.projection())
+    measured.measure(study.accepted, unseen)
+    measured.publish(study.accepted, trained_sweep.projection())
     model = model_of(trained_sweep)
     latency_ms = {name: values["latency_ms"] for name, values in by_dataset(model).items()}
     assert latency_ms == {
@@ -145,10 +146,10 @@ def test_a_logged_model_has_every_setting_as_a_data_set(trained_sweep):
 
 def test_models_are_found_by_what_they_cost_on_a_device(trained_sweep):
     study = trained_sweep.study()
-    add(trained_sweep, study.trained[0], Setting("compile"), answer(latency_ms=1.0))
+    add(trained_sweep, study.accepted[0], Setting("compile"), answer(latency_ms=1.0))
     measured = costs(trained_sweep, Run())
-    measured.measure(study.trained, unseen)
-    measured.publish(study.trained, trained_sweep.projection())
+    measured.measure(study.accepted, unseen)
+    measured.publish(study.accepted, trained_sweep.projection())
     client, experiment = trained_sweep.client, model_of(trained_sweep).experiment_id
 
     def found(mode):
@@ -182,13 +183,15 @@ def everything(made):
 
 def test_publishing_again_adds_nothing(trained_sweep):
     study = trained_sweep.study()
-    add(trained_sweep, study.trained[0], Setting("compile"), answer(latency_ms=1.0))
+    add(trained_sweep, study.accepted[0], Setting("compile"), answer(latency_ms=1.0))
     measured = costs(trained_sweep, Run())
-    measured.measure(study.trained, unseen)
-    measured.publish(study.trained, trained_sweep.projection())
+    measured.measure(study.accepted, unseen)
+    measured.publish(study.accepted, trained_sweep.projection())
     before = everything(trained_sweep)
-    costs(trained_sweep, Run()).publish(study.trained, trained_sweep.projection())
-    Costs(trained_sweep.home, trained_sweep.plan).publish(study.trained, trained_sweep.projection())
+    costs(trained_sweep, Run()).publish(study.accepted, trained_sweep.projection())
+    Costs(Home(trained_sweep.home), trained_sweep.plan).publish(
+        study.accepted, trained_sweep.projection()
+    )
     assert everything(trained_sweep) == before
 
 
@@ -196,7 +199,7 @@ def test_publishing_again_adds_nothing(trained_sweep):
 def test_a_publishing_that_was_cut_off_is_completed(trained_sweep, monkeypatch, lost_after):
     study = trained_sweep.study()
     measured = costs(trained_sweep, Run())
-    measured.measure(study.trained, unseen)
+    measured.measure(study.accepted, unseen)
     client = type(trained_sweep.client)
     whole = getattr(client, lost_after)
 
@@ -208,8 +211,8 @@ def test_a_publishing_that_was_cut_off_is_completed(trained_sweep, monkeypatch, 
     with monkeypatch.context() as patch:
         patch.setattr(client, lost_after, cut)
         with pytest.raises(ConnectionError):
-            measured.publish(study.trained, trained_sweep.projection())
-    measured.publish(study.trained, trained_sweep.projection())
+            measured.publish(study.accepted, trained_sweep.projection())
+    measured.publish(study.accepted, trained_sweep.projection())
     assert list(by_dataset(model_of(trained_sweep))) == ["cpu: a processor, fp32, eager"]
     (run,) = of_kind(trained_sweep, "measurement")
     assert run.info.status == "FINISHED"
@@ -217,7 +220,7 @@ def test_a_publishing_that_was_cut_off_is_completed(trained_sweep, monkeypatch, 
 
 def test_a_value_that_changed_is_added_and_is_the_newest(trained_sweep):
     study = trained_sweep.study()
-    (record,) = study.trained
+    (record,) = study.accepted
     for latency_ms in (3.0, 2.0):
         add(trained_sweep, record, Setting(), answer(latency_ms=latency_ms))
         for _ in range(2):
@@ -235,16 +238,16 @@ def test_without_a_way_the_usual_conditions_make_the_headline(empty_sweep):
     for accuracy in (0.5, 0.25):
         empty_sweep.train(study, [accuracy], State.COMPLETE)
     for device, latency_ms, trials in (
-        ("cpu: an old one", 4.0, study.trained),
-        ("cpu: a new one", 3.0, study.trained),
-        ("cpu: the newest", 2.0, study.trained[:1]),
+        ("cpu: an old one", 4.0, study.accepted),
+        ("cpu: a new one", 3.0, study.accepted),
+        ("cpu: the newest", 2.0, study.accepted[:1]),
     ):
         way = Measuring(Run(answer(latency_ms=latency_ms)), device, 2)
-        Costs(empty_sweep.home, empty_sweep.plan, way).measure(trials, unseen)
-    restored = Costs(empty_sweep.home, empty_sweep.plan)
-    assert restored.row(study.trained[0]) is None, "not known before the trials are"
-    restored.publish(study.trained, empty_sweep.projection())
-    assert {record.metrics["latency_ms"] for record in study.trained} == {3.0}
+        Costs(Home(empty_sweep.home), empty_sweep.plan, way).measure(trials, unseen)
+    restored = Costs(Home(empty_sweep.home), empty_sweep.plan)
+    assert restored.row(study.accepted[0]) is None, "not known before the trials are"
+    restored.publish(study.accepted, empty_sweep.projection())
+    assert {record.metrics["latency_ms"] for record in study.accepted} == {3.0}
 
 
 def test_digests_differ_in_every_condition():
@@ -267,7 +270,7 @@ def test_digests_differ_in_every_condition():
 
 @pytest.mark.parametrize("result", [{"error": "too large"}])
 def test_what_cannot_be_measured_has_a_reason_and_no_numbers(whole_sweep, result):
-    record = whole_sweep.study().trained[0]
+    record = whole_sweep.study().accepted[0]
     measured = costs(whole_sweep, Run(result))
     measured.measure([record], unseen)
     row = measured.row(record)
@@ -277,7 +280,7 @@ def test_what_cannot_be_measured_has_a_reason_and_no_numbers(whole_sweep, result
 
 
 def test_other_load_is_a_tag(whole_sweep):
-    record = whole_sweep.study().trained[0]
+    record = whole_sweep.study().accepted[0]
     measured = costs(whole_sweep, Run(answer() | {"other_load": True}))
     measured.measure([record], unseen)
     row = measured.row(record)

@@ -64,7 +64,7 @@ def test_a_sweep_is_measured_quickly_and_its_trials_thoroughly_beside(trained_sw
     assert main(trained_sweep.home, "small") == 0
     assert "small: 1 trials, 0 without values" in capsys.readouterr().out
     quick = len(run.asked)
-    record = trained_sweep.study().trained[0]
+    record = trained_sweep.study().accepted[0]
     assert main(trained_sweep.home, "small", "--trial", record.key, "--repeats", "2") == 0
     assert run.asked[quick:] == [("linformer", "eager", 2.0, 56)] * 2
     client = trained_sweep.client
@@ -78,7 +78,7 @@ def test_a_sweep_is_measured_quickly_and_its_trials_thoroughly_beside(trained_sw
 
 
 def test_trials_and_models_are_measured_together(trained_sweep, run):
-    key = trained_sweep.study().trained[0].key
+    key = trained_sweep.study().accepted[0].key
     arguments = ("small", "--trial", key, *MODEL, "--image-size", "56", "112", "--repeats", "1")
     assert main(trained_sweep.home, *arguments) == 0
     assert [asked[3] for asked in run.asked if asked[0] == "linformer"] == [56, 112]

@@ -4,8 +4,8 @@ import pytest
 
 from search import measure_request
 from search.measure_request import parser
-from search.request import BadRequestError
 from trainables.efficiency.execution import WTTF_PROTOCOL, Setting
+from trainables.errors import BadRequestError
 
 
 def read(home, *arguments):
@@ -58,7 +58,7 @@ def test_a_sweep_alone_is_measured_as_ever(whole_sweep):
 
 
 def test_a_trial_is_one_of_its_sweep(whole_sweep):
-    key = whole_sweep.study().trained[0].key
+    key = whole_sweep.study().accepted[0].key
     request = thorough(whole_sweep.home, "small", "--trial", key, key)
     assert (request.trials, request.models, request.image_sizes) == ([key], [], [])
     (wrong,) = mistakes(whole_sweep.home, "small", "--trial", f"{key}x")
@@ -104,6 +104,6 @@ def test_a_sweep_beside_a_model_needs_trials(whole_sweep):
 
 
 def test_a_trial_takes_no_settings(whole_sweep):
-    key = whole_sweep.study().trained[0].key
+    key = whole_sweep.study().accepted[0].key
     (wrong,) = mistakes(whole_sweep.home, "small", "--trial", key, "--set", "depth=2")
     assert wrong == "--set needs --model NAME; a trial has its parameters"

@@ -34,6 +34,21 @@ def test_saved_and_loaded(make_plan, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"], "no draft is left"
 
 
+def test_its_space_is_built_once(make_plan, monkeypatch):
+    plan = make_plan()
+    space = plan.searched
+    monkeypatch.setattr(spaces, "load", None)
+    assert plan.searched is space
+    assert plan == make_plan(), "what is kept is no part of the plan"
+    assert "searched" not in plan.to_json()
+
+
+def test_people_see_the_data_set_by_its_name(make_plan):
+    shown = make_plan().shown(PARAMS)
+    assert (shown["data"], shown["depth"], shown["epochs"]) == ("tiny", "6", "3")
+    assert shown.keys() == make_plan().flat(PARAMS).keys()
+
+
 def test_an_equal_plan_has_no_differences(make_plan):
     assert make_plan().differences(make_plan()) == []
 

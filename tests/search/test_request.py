@@ -11,8 +11,10 @@ import pytest
 import spaces
 from search import lock, run
 from search.plan import FULL, QUICK
-from search.request import BadRequestError, parse
+from search.request import parse
+from search.sweep_folder import SweepFolder
 from trainables.data import locate, open_dataset
+from trainables.errors import BadRequestError
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +131,7 @@ def test_a_changed_sweep_shows_the_difference(made, tmp_path, capsys):
 
 
 def test_a_sweep_in_use(made, capsys):
-    with lock.held(made / "linformer-digits-56px"):
+    with lock.held(SweepFolder(made / "linformer-digits-56px")):
         code, text = told(capsys, ["linformer", "--home", str(made)])
     assert code == 3
     assert "in use by" in text

@@ -12,10 +12,11 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from search import home
 from search.record import State, config_hash
 from search.sampling import create
 from search.study import SweepStudy
+from search.study_file import StudyFile
+from search.sweep_folder import SweepFolder
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Integer, Real, Space
 
@@ -68,7 +69,7 @@ def bench(request, tmp_path, study_db):
         storage = InMemoryStorage()
         return Bench(lambda: storage)
     shutil.copy(study_db, tmp_path)
-    return Bench(home.StudyFile(tmp_path).storage)
+    return Bench(StudyFile(SweepFolder(tmp_path)).storage)
 
 
 def drive(study):
@@ -99,7 +100,7 @@ def train(study):
 
 def told(study):
     """What was trained, in order, and what became of it."""
-    return [(r.params, r.state, r.epoch, r.value, r.published) for r in study.trained]
+    return [(r.params, r.state, r.epoch, r.value, r.published) for r in study.accepted]
 
 
 def complete(study, value):
@@ -140,8 +141,8 @@ def test_a_failed_configuration_is_not_tried_again(bench, monkeypatch):
 def test_what_breaks_a_rule_or_a_limit_is_told_and_never_returned(bench):
     study = bench.open(trials=15, constraints=LIMITS)
     train(study)
-    assert len(study.trained) == 15
-    for record in study.trained:
+    assert len(study.accepted) == 15
+    for record in study.accepted:
         assert SPACE.broken(record.params, 224) == []
         assert record.params["dim"] * record.params["depth"] <= 300
         assert record.params["dropout"] == 0.1
@@ -151,7 +152,7 @@ def test_what_breaks_a_rule_or_a_limit_is_told_and_never_returned(bench):
     for record in rejected:
         assert frozen[record.number].state == TrialState.PRUNED
         assert max(frozen[record.number].constraints.values()) > 0
-    for record in study.trained:
+    for record in study.accepted:
         assert max(frozen[record.number].constraints.values()) <= 0
     reasons = " ".join(record.reason for record in rejected)
     assert "heads divides dim (heads=" in reasons
@@ -204,7 +205,7 @@ def test_states(bench, state, expected):
     assert (frozen.value == 0.5) == (state == State.COMPLETE)
 
     again = bench.open(trials=1)
-    (reopened,) = again.trained
+    (reopened,) = again.accepted
     assert (reopened.state, reopened.reason, reopened.epoch) == (state, "because", 1)
     assert reopened.value == (0.5 if state == State.COMPLETE else 0.25)
     assert not again.unfinished
@@ -216,7 +217,7 @@ def test_no_trial_is_left_running(bench):
     train(study)
     found = {trial.state for trial in bench.frozen()}
     assert found <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
-    assert {record.state for record in study.trained} >= {State.COMPLETE, State.PRUNED}
+    assert {record.state for record in study.accepted} >= {State.COMPLETE, State.PRUNED}
 
 
 def test_the_best_epoch_is_the_value(bench):
@@ -291,7 +292,7 @@ def test_several_objectives_are_not_pruned(bench):
     values = [trial.values for trial in bench.frozen() if trial.state == TrialState.COMPLETE]
     assert values[0] == [0.9, 1.0]
     assert len(values) == 6
-    assert bench.open(directions={"score": "max", "cost": "min"}).trained[0].value == 0.9
+    assert bench.open(directions={"score": "max", "cost": "min"}).accepted[0].value == 0.9
 
 
 def test_a_study_of_other_objectives_is_refused(bench):
@@ -318,7 +319,7 @@ def test_interrupted_trials_come_first_under_their_keys(bench):
     fresh = again.next()
     assert fresh.key not in {done.key, *(r.key for r in running)}
     assert again.next() is None
-    assert len(bench.open().trained) == 4
+    assert len(bench.open().accepted) == 4
 
 
 @pytest.mark.parametrize(
@@ -360,8 +361,8 @@ def test_published_points_come_first_and_once(bench):
         again.enqueue(params, address)
     assert [again.next().published for _ in range(2)] == list(POINTS), "interrupted ones"
     train(again)
-    assert [record.published for record in again.trained] == [*POINTS, "", "", "", ""]
-    assert [r.published for r in bench.open().trained if r.published] == list(POINTS)
+    assert [record.published for record in again.accepted] == [*POINTS, "", "", "", ""]
+    assert [r.published for r in bench.open().accepted if r.published] == list(POINTS)
 
 
 def test_a_larger_number_of_trials_extends(bench):
@@ -374,7 +375,7 @@ def test_a_larger_number_of_trials_extends(bench):
     assert extended.unfinished
     train(extended)
     assert told(extended)[:3] == before
-    assert len(extended.trained) == 5
+    assert len(extended.accepted) == 5
 
 
 def test_one_seed_one_sequence():
@@ -455,9 +456,9 @@ def test_killed_anywhere_and_resumed_equals_never_killed(seed):
         assert ended
         if "stop" not in storage.lost:
             assert told(after) == expected, f"killed before write {cut}: {storage.lost}"
-        kept = [r for r in before.trained if r.state != State.RUNNING]
+        kept = [r for r in before.accepted if r.state != State.RUNNING]
         assert [after.records[r.key].params for r in kept] == [r.params for r in kept]
-        identities = [config_hash(record.params) for record in after.trained]
+        identities = [config_hash(record.params) for record in after.accepted]
         assert len(identities) == len(set(identities)) == 12
         running = [t for t in Bench(lambda s=storage: s).frozen() if not t.state.is_finished()]
         assert not running
@@ -467,7 +468,7 @@ def test_killed_anywhere_and_resumed_equals_never_killed(seed):
 def test_interrupted_every_few_acts(tmp_path, study_db, acts):
     """The same on SQLite, with a storage of its own for every driver."""
     shutil.copy(study_db, tmp_path)
-    bench = Bench(home.StudyFile(tmp_path).storage)
+    bench = Bench(StudyFile(SweepFolder(tmp_path)).storage)
     storage = InMemoryStorage()
     unbroken = Bench(lambda: storage).open(trials=6, seed=3)
     train(unbroken)

@@ -18,6 +18,7 @@ from search import verify
 from search.reading import reopened
 from search.record import State
 from trainables import records
+from trainables.home import Home
 
 pytestmark = pytest.mark.ray
 
@@ -58,8 +59,8 @@ def ended(home: Path) -> dict[str, tuple[str, dict]]:
     """State and parameters of the trials that have ended."""
     if not (home / "s" / "plan.json").exists():
         return {}
-    _, study = reopened(home, "s", None)
-    return {r.key: (r.state, r.params) for r in study.trained if r.state != State.RUNNING}
+    _, study = reopened(Home(home), "s", None)
+    return {r.key: (r.state, r.params) for r in study.accepted if r.state != State.RUNNING}
 
 
 def epochs_begun(home: Path) -> int:

@@ -88,6 +88,10 @@ def test_a_note_of_a_trial_is_shown_once(make_plan):
     view.changed(trial)
     view.changed(trial)
     assert printed(console).splitlines() == ["note: checkpoint [x] was damaged"]
+    assert trial.metrics["notes"], "who looks takes nothing away"
+    trial.metrics = {"notes": ["checkpoint [y] was damaged"]}
+    view.changed(trial)
+    assert printed(console).splitlines()[1:] == ["note: checkpoint [y] was damaged"]
 
 
 def test_the_view_shows_running_and_finished_trials(make_plan):
@@ -138,7 +142,7 @@ def test_the_best_trials_are_in_order(make_plan):
     trials = [
         record(i, State.COMPLETE, value=v) for i, v in enumerate((0.5, 0.9, 0.7, 0.6, 0.8, 0.4), 1)
     ]
-    trials += [record(7, State.FAILED), record(8, State.DUPLICATE, value=0.99, trained=False)]
+    trials += [record(7, State.FAILED), record(8, State.DUPLICATE, value=0.99, accepted=False)]
     trials[1].metrics = {"test_top1": 0.85, "gflops": 0.01234}
     console = screen(terminal=False)
     console.print(best(trials, plan))

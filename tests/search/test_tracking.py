@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from search.projection import STATUS, Projection, client_of, runs_of
+from reports.mlflow_contract import STATUS
+from search.projection import Projection, client_of, runs_of_trials
 from search.record import State, config_hash
 from search.tracking import Tracker
 from trainables import records
+from trainables.home import Home
 from trainables.metrics import EPOCH, FINAL, TRAINING_TIME
 
 SECONDS = 60
@@ -25,7 +27,8 @@ def trial_runs(made):
     """The runs of a sweep's trials, by their key."""
     experiment = made.client.get_experiment_by_name("linformer")
     return {
-        r.data.tags["trial_key"]: r for r in runs_of(made.client, experiment.experiment_id, "small")
+        run.data.tags["trial_key"]: run
+        for run in runs_of_trials(made.client, experiment.experiment_id, "small")
     }
 
 
@@ -54,7 +57,7 @@ def content(made):
 
 def states(whole_sweep):
     study = whole_sweep.study()
-    return {record.state: record for record in study.trained}
+    return {record.state: record for record in study.accepted}
 
 
 def test_one_parent_and_one_child_a_trial(whole_sweep):
@@ -88,7 +91,7 @@ def test_what_became_of_a_trial(whole_sweep):
 
 def test_parameters_are_flat_and_whole(whole_sweep):
     runs = trial_runs(whole_sweep)
-    for record in whole_sweep.study().trained:
+    for record in whole_sweep.study().accepted:
         expected = whole_sweep.plan.flat(record.params) | {"data": "tiny"}
         assert runs[record.key].data.params == {k: str(v) for k, v in expected.items()}
 
@@ -134,7 +137,7 @@ def test_writing_again_changes_nothing(whole_sweep):
     whole_sweep.project(study)
     projection = whole_sweep.projection()
     for _ in range(2):
-        for record in study.trained:
+        for record in study.accepted:
             projection.trial(record)
     assert content(whole_sweep) == before
 
@@ -241,12 +244,12 @@ def test_efficiency_is_said_once_and_what_is_new_counts(whole_sweep):
 
 
 def test_sweeps_share_an_experiment_and_not_their_runs(whole_sweep, make_plan):
-    other = Projection(whole_sweep.uri, whole_sweep.home, make_plan(sweep="other"), {})
+    other = Projection(whole_sweep.uri, Home(whole_sweep.home), make_plan(sweep="other"), {})
     record = states(whole_sweep)[State.COMPLETE]
     other.trial(record)
     assert len(trial_runs(whole_sweep)) == 4
     experiment = whole_sweep.client.get_experiment_by_name("linformer").experiment_id
-    assert len(runs_of(whole_sweep.client, experiment, "other")) == 1
+    assert len(runs_of_trials(whole_sweep.client, experiment, "other")) == 1
 
 
 def test_what_a_killed_driver_left_of_a_database_is_made_again(tmp_path):
@@ -272,7 +275,7 @@ def test_killed_while_mlflow_makes_its_tables(tmp_path, moment_s):
 
 
 def started(made):
-    return Tracker(made.uri, made.home, made.plan, {"git_sha": "abc"})
+    return Tracker(made.uri, Home(made.home), made.plan, {"git_sha": "abc"})
 
 
 def test_the_tracker_writes_what_changed(empty_sweep):
@@ -335,7 +338,7 @@ def test_a_run_whose_creation_was_not_answered_is_found(empty_sweep, monkeypatch
     empty_sweep.train(study, [0.5], State.COMPLETE)
     assert tracker.close(SECONDS) == ""
     assert len(lost) == 2
-    assert content(empty_sweep).keys() == {"small", *(r.key for r in study.trained)}
+    assert content(empty_sweep).keys() == {"small", *(r.key for r in study.accepted)}
 
 
 def test_an_mlflow_that_never_comes_back_is_told(empty_sweep, monkeypatch):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from search import ui
+from trainables.home import Home
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_no_free_port(taken_port, monkeypatch, tmp_path, capsys):
 
 
 def test_the_server_is_for_this_machine_and_named_hosts_only(tmp_path):
-    line = ui.command(tmp_path, 5001)
+    line = ui.command(Home(tmp_path), 5001)
     options = dict(zip(line[4::2], line[5::2], strict=True))
     assert options["--host"] == "127.0.0.1"
     assert options["--port"] == "5001"

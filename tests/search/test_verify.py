@@ -1,5 +1,6 @@
 """Study, folders and MLflow: what agrees passes, and every single fault is named."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from search import verify
 from search.costs import Costs
 from search.measuring import Measuring
-from search.projection import runs_of
+from search.projection import runs_of_trials
 from search.record import State
 from tests.trainables.efficiency_answer import answer
 from trainables import records
+from trainables.home import Home
 
 
 def check(made, *arguments):
@@ -18,14 +20,16 @@ def check(made, *arguments):
 
 
 def key_of(made, state):
-    (key,) = (record.key for record in made.study().trained if record.state == state)
+    (key,) = (record.key for record in made.study().accepted if record.state == state)
     return key
 
 
 def run_of(made, key):
     experiment = made.client.get_experiment_by_name("linformer").experiment_id
     (run,) = (
-        r for r in runs_of(made.client, experiment, "small") if r.data.tags["trial_key"] == key
+        r
+        for r in runs_of_trials(made.client, experiment, "small")
+        if r.data.tags["trial_key"] == key
     )
     return run
 
@@ -134,9 +138,7 @@ def repeat_epochs(made):
 
 
 def leave_a_trial_running(made):
-    made.plan = type(made.plan)(
-        **{name: getattr(made.plan, name) for name in made.plan.__slots__} | {"trials": 5}
-    )
+    made.plan = dataclasses.replace(made.plan, trials=5)
     study = made.study()
     record = made.train(study, [0.5], State.RUNNING)
     made.projection().trial(record)
@@ -145,7 +147,7 @@ def leave_a_trial_running(made):
 
 def train_a_configuration_twice(made):
     study = made.study()
-    first = next(record for record in study.trained if record.state == State.COMPLETE)
+    first = next(record for record in study.accepted if record.state == State.COMPLETE)
     again = study._study.ask()
     attributes = {"params": first.params, "trained": True, "trial_key": "00099-abcdef00"}
     for name, value in (attributes | {"reason": "", "state": "failed"}).items():
@@ -211,12 +213,12 @@ def test_mlflow_is_rebuilt(whole_sweep, mlflow_db, capsys):
 def test_measured_costs_are_rebuilt_from_the_home_alone(trained_sweep, mlflow_db):
     study = trained_sweep.study()
     way = Measuring(lambda *_, **__: answer(), "cuda: a GPU that is elsewhere")
-    measured = Costs(trained_sweep.home, trained_sweep.plan, way)
-    measured.measure(study.trained, lambda _done, _total: None)
-    measured.publish(study.trained, trained_sweep.projection())
+    measured = Costs(Home(trained_sweep.home), trained_sweep.plan, way)
+    measured.measure(study.accepted, lambda _done, _total: None)
+    measured.publish(study.accepted, trained_sweep.projection())
 
     def costs():
-        run = run_of(trained_sweep, study.trained[0].key)
+        run = run_of(trained_sweep, study.accepted[0].key)
         experiment = run.info.experiment_id
         (model,) = trained_sweep.client.search_logged_models([experiment])
         points = {(p.dataset_name, p.dataset_digest, p.key, p.value) for p in model.metrics}

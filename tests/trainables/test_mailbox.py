@@ -1,4 +1,4 @@
-"""What a lane and its workers talk through, without the Ray actor around it."""
+"""Numbered commands one way, the leader's answers the other; without Ray, in one event loop."""
 
 import asyncio
 
@@ -9,57 +9,62 @@ from trainables.mailbox import Mailbox
 
 
 @pytest.fixture(autouse=True)
-def _short_turns(monkeypatch):
+def _short_polls(monkeypatch):
     monkeypatch.setattr(mailbox, "POLL_SECONDS", 0.05)
 
 
-def test_commands_are_numbered_and_kept_for_those_who_come_late():
-    async def talk():
+def test_commands_are_numbered_and_every_rank_reads_all_of_them():
+    async def life():
         box = Mailbox()
-        assert [await box.post({"do": do}) for do in ("open", "epoch")] == [0, 1]
-        return [await box.command(number) for number in (0, 1, 0)]
+        assert [await box.post({"do": what}) for what in ("open", "epoch")] == [0, 1]
+        for _rank in range(2):  # also one that comes late
+            assert await box.command(0) == {"do": "open"}
+            assert await box.command(1) == {"do": "epoch"}
+        assert await box.command(0) == {"do": "open"}, "what was read stays"
 
-    assert asyncio.run(talk()) == [{"do": "open"}, {"do": "epoch"}, {"do": "open"}]
+    asyncio.run(life())
 
 
-def test_who_asks_too_early_is_told_to_ask_again():
-    async def talk():
+def test_who_asks_early_gets_the_command_once_it_is_posted():
+    async def life():
         box = Mailbox()
-        return await box.command(0), await box.answered(0)
-
-    assert asyncio.run(talk()) == (None, (False, None))
-
-
-def test_who_waits_is_woken_by_what_it_waits_for(monkeypatch):
-    monkeypatch.setattr(mailbox, "POLL_SECONDS", 30.0)
-
-    async def talk():
-        box = Mailbox()
-        workers = [asyncio.create_task(box.command(0)) for _ in range(3)]
-        lane = asyncio.create_task(box.answered(0))
+        asked = [asyncio.create_task(box.command(0)) for _rank in range(3)]
         await asyncio.sleep(0)
-        await box.post({"do": "epoch"})
-        await box.answer(0, {"epoch": 1})
-        return await asyncio.gather(*workers, lane)
+        await box.post({"do": "close"})
+        assert await asyncio.gather(*asked) == [{"do": "close"}] * 3
 
-    told = asyncio.run(asyncio.wait_for(talk(), 10))
-    assert told == [{"do": "epoch"}] * 3 + [(True, {"epoch": 1})]
+    asyncio.run(life())
 
 
-def test_an_answer_is_handed_out_once_and_none_is_an_answer():
-    async def talk():
+def test_nothing_comes_within_the_poll_time():
+    async def life():
         box = Mailbox()
-        await box.answer(7, None)
-        return await box.answered(7), await box.answered(7)
+        assert await box.command(0) is None
+        assert await box.answered(0) == (False, None)
+        await box.post({"do": "return"})
+        assert await box.command(0) == {"do": "return"}, "a wait that ended in vain spoils nothing"
 
-    assert asyncio.run(talk()) == ((True, None), (False, None))
+    asyncio.run(life())
 
 
-def test_workers_that_enlist_can_be_named():
-    async def talk():
+def test_an_answer_is_that_of_its_command_and_taken_once():
+    async def life():
         box = Mailbox()
-        for worker in ("one", "two"):
+        waiting = asyncio.create_task(box.answered(1))
+        await box.answer(0, "first")
+        await box.answer(1, None)
+        assert await waiting == (True, None), "an answer may be None"
+        assert await box.answered(0) == (True, "first")
+        assert await box.answered(0) == (False, None)
+
+    asyncio.run(life())
+
+
+def test_workers_are_known_to_whoever_has_to_end_them():
+    async def life():
+        box = Mailbox()
+        for worker in ("a", "b"):
             await box.enlist(worker)
-        return await box.workers()
+        assert await box.workers() == ["a", "b"]
 
-    assert asyncio.run(talk()) == ["one", "two"]
+    asyncio.run(life())

@@ -52,7 +52,7 @@ def test_the_second_stage_starts_from_the_resized_first(uncut, tiny_data):
     fresh = two_staged(tiny_data, uncut["folder"].parent / "other").learner.model.state_dict()
     assert best["position"].shape != fresh["position"].shape
     learner = Learner(TrialConfig.from_flat(PATCHED | TWO | {"data": str(tiny_data)}), ALONE)
-    last = trial_log.read(stage)[-1]
+    last = trial_log.read(stage / "metrics.jsonl")[-1]
     stages.begin(learner_config(tiny_data), learner, stage.parent, lambda *_: last)
     begun = learner.model.state_dict()
     assert torch.equal(begun["head.weight"], best["head.weight"])

@@ -8,6 +8,7 @@ from tests.trainables.tiny_trial import finish, opened
 from trainables import records, trial_log
 from trainables.metrics import TRAINING_TIME
 from trainables.training_time import of_folder, training_time
+from trainables.trial_folder import TrialFolder
 from trainables.trial_log import Line
 
 TWO_GPUS = {"count": 2, "device": "cuda"}
@@ -108,7 +109,7 @@ def test_without_any_time_there_is_none():
 def test_of_a_trial_that_was_interrupted(flat, folder):
     opened(flat, folder).epoch()
     finish(opened(flat, folder, known_epoch=1))
-    lines = trial_log.read(folder)
+    lines = trial_log.read(folder / "metrics.jsonl")
     events = records.read_lines(folder / "attempts.jsonl")
     values, reasons = training_time(lines, events, CPU)
     assert reasons.keys() == ON_GPUS
@@ -122,7 +123,7 @@ def test_of_a_trial_that_was_interrupted(flat, folder):
 def test_a_folder_that_does_not_tell_its_workers_has_reasons(tmp_path, content):
     if content is not None:
         (tmp_path / "provenance.json").write_text(content)
-    values, reasons = of_folder(tmp_path, [])
+    values, reasons = of_folder(TrialFolder(tmp_path), [])
     assert values == {}
     assert reasons.keys() == TRAINING_TIME.keys()
     assert "does not tell the trial's workers" in reasons["worker_hours"]

@@ -22,8 +22,9 @@ FAILED = {"epoch": 1, "done": True, "state": "failed", "reason": "nan", "ended_u
 
 
 def test_lines_of_earlier_versions_are_read_whole(tmp_path):
-    (tmp_path / trial_log.FILE).write_text(WRITTEN)
-    first, last = trial_log.read(tmp_path)
+    log = tmp_path / "metrics.jsonl"
+    log.write_text(WRITTEN)
+    first, last = trial_log.read(log)
     assert (first.epoch, first.done, first.state, first.reason) == (1, False, None, "")
     assert first.notes == ("started from stage abc, validation accuracy 0.5000",)
     assert first.ended_unix_s == 1764000000.25
@@ -45,11 +46,12 @@ def test_what_tune_adds_to_a_result_is_left_out():
 
 def test_written_lines_are_read_back_and_a_torn_one_is_not(tmp_path):
     lines = [Line(epoch=n, metrics={"valid_top1": n / 4}, ended_unix_s=float(n)) for n in (1, 2, 3)]
-    assert not trial_log.exists(tmp_path)
+    log = tmp_path / "metrics.jsonl"
+    assert not trial_log.read(log)
     for line in lines:
-        trial_log.append(tmp_path, line)
-    with (tmp_path / trial_log.FILE).open("a") as file:
+        trial_log.append(log, line)
+    with log.open("a") as file:
         file.write('{"epoch": 4')
-    assert trial_log.read(tmp_path) == lines
-    trial_log.replace(tmp_path, lines[:1])
-    assert trial_log.read(tmp_path) == lines[:1]
+    assert trial_log.read(log) == lines
+    trial_log.replace(log, lines[:1])
+    assert trial_log.read(log) == lines[:1]

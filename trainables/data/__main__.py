@@ -10,38 +10,30 @@ Exit codes: 0 done, 2 bad request, 4 the data are wrong, 6 they cannot be stored
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from trainables import home
 from trainables.data import contact_sheet
-from trainables.data.catalogue import UnknownDatasetError, locate, names, unknown
-from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
+from trainables.data.catalogue import locate, names, unknown
+from trainables.data.dataset import SPLITS, Dataset, Progress
 from trainables.data.describe import describe
 from trainables.data.folder import open_dataset
 from trainables.data.importing import published_sets, request
-from trainables.data.importing.forms import UnknownFormError
-from trainables.data.importing.job import ImportRequestError
-
-BAD_REQUEST, BAD_DATA, STORAGE, INTERRUPTED = 2, 4, 6, 130
+from trainables.errors import Exit, exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def run() -> int:
         options.run(options)
-    except (UnknownDatasetError, UnknownFormError, ImportRequestError) as error:
-        return _failed(error, BAD_REQUEST)
-    except DataError as error:
-        return _failed(error, BAD_DATA)
-    except OSError as error:
-        return _failed(error, STORAGE)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+        return Exit.DONE
+
+    return exit_code(run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,25 +44,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     built_in = f"one of: {', '.join(names())}"
-    home = argparse.ArgumentParser(add_help=False)
-    home.add_argument(
-        "--home",
-        type=Path,
-        default=Path(os.environ.get("SEARCH_HOME") or "sweeps"),
-        help="data sets are kept in its folder data (default: $SEARCH_HOME, else sweeps)",
-    )
-    command = commands.add_parser("import", parents=[home], help="make a data set of your images")
+    place = argparse.ArgumentParser(add_help=False)
+    home.add_option(place, "everything, data sets in its folder data")
+    command = commands.add_parser("import", parents=[place], help="make a data set of your images")
     request.add_arguments(command)
     command.set_defaults(run=_import)
     command = commands.add_parser("published", help="published data sets, and how to import them")
     command.set_defaults(run=_published)
-    command = commands.add_parser("make", parents=[home], help="make a built-in data set")
+    command = commands.add_parser("make", parents=[place], help="make a built-in data set")
     command.add_argument("name", metavar="NAME", help=built_in)
     command.set_defaults(run=_make)
     command = commands.add_parser("describe", help="write dataset.json for a folder of shards")
     command.add_argument("path", metavar="PATH", type=Path, help="folder of Parquet shards")
     command.set_defaults(run=_describe)
-    command = commands.add_parser("show", parents=[home], help="print a data set, draw its images")
+    command = commands.add_parser("show", parents=[place], help="print a data set, draw its images")
     command.add_argument("name", metavar="NAME|PATH", help=f"{built_in}; imported, or a folder")
     command.add_argument("--out", type=Path, help="PNG to write (default: beside the shards)")
     command.set_defaults(run=_show)
@@ -98,7 +85,7 @@ def _make(options: argparse.Namespace) -> None:
     if options.name not in names():
         raise unknown(options.name, names())
     with _bar(f"making {options.name}") as progress:
-        dataset = locate(options.name, options.home / "data", progress)
+        dataset = locate(options.name, options.home.data, progress)
     _say(f"{dataset.path}: {_summary(dataset)}")
 
 
@@ -116,7 +103,7 @@ def _show(options: argparse.Namespace) -> None:
     from rich.table import Table
 
     with _bar(f"opening {options.name}") as progress:
-        dataset = locate(options.name, options.home / "data", progress)
+        dataset = locate(options.name, options.home.data, progress)
     table = Table("class", title=escape(f"{dataset.name}: {_summary(dataset)}"))
     for split in SPLITS:
         table.add_column(split, justify="right")
@@ -159,12 +146,6 @@ def _say(text: str) -> None:
 
 def _tell(text: str) -> None:
     sys.stderr.write(f"{text}\n")
-
-
-def _failed(error: Exception, code: int) -> int:
-    for line in str(error).splitlines():
-        sys.stderr.write(f"error: {line}\n")
-    return code
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@ from pathlib import Path
 from trainables.data import builtin
 from trainables.data.dataset import SIDE_FILE, DataError, Dataset, Progress
 from trainables.data.folder import open_dataset
+from trainables.errors import Exit
 from trainables.lock import exclusive
 
 
 class UnknownDatasetError(DataError):
     """A name that no data set has: a bad request, while other DataErrors are bad data."""
+
+    exit = Exit.BAD_REQUEST
 
 
 def names() -> list[str]:
@@ -93,4 +96,4 @@ def _reopened(folder: Path) -> Dataset:
         return open_dataset(folder)
     except DataError as error:
         again = f"{folder}: remove this folder and it is made again on next use"
-        raise DataError([*error.problems, again]) from error
+        raise DataError([*error.mistakes, again]) from error

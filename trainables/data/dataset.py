@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from trainables.errors import Exit, UserError
 
 SPLITS = ("train", "valid", "test")
 SIDE_FILE = "dataset.json"
@@ -16,15 +18,10 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) while something long is made."""
 
 
-class DataError(ValueError):
-    """Mistakes in a data set: `problems` lists all, each with its place and how to fix it."""
+class DataError(UserError, ValueError):
+    """Mistakes in a data set: `mistakes` lists all, each with its place and how to fix it."""
 
-    def __init__(self, problems: Sequence[str]):
-        super().__init__(list(problems))
-        self.problems = list(problems)
-
-    def __str__(self) -> str:
-        return "\n".join(self.problems)
+    exit = Exit.DATA
 
 
 @dataclass(frozen=True, slots=True)

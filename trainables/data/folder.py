@@ -28,7 +28,7 @@ def open_dataset(path: Path) -> Dataset:
     try:
         dataset = side_file.read(path)
     except DataError as error:
-        problems += error.problems
+        problems += error.mistakes
     counts, found = inspect_all(files, dataset.num_classes if dataset else None)
     problems += found
     if dataset is not None:

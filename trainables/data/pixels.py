@@ -226,7 +226,7 @@ def _free_bytes(device: torch.device, memory_bytes: int | None) -> int:
 
 def _limit() -> int | None:
     given = os.environ.get(LIMIT)
-    if given is None:
+    if not given:
         return None
     if given.isdecimal():
         return int(given)

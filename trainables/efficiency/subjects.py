@@ -9,6 +9,7 @@ import torch
 
 from spaces.space import Value, nearest
 from trainables import fields, models
+from trainables.errors import BadRequestError
 from trainables.recipe import TRAINING
 
 ALL = "all"
@@ -30,12 +31,8 @@ class Subject:
     label: str = field(compare=False)
 
 
-class SubjectError(ValueError):
-    """What was named cannot be measured; `mistakes` names everything that is wrong."""
-
-    def __init__(self, mistakes: Sequence[str]):
-        super().__init__("\n".join(mistakes))
-        self.mistakes = list(mistakes)
+class SubjectError(BadRequestError):
+    """What was named cannot be measured."""
 
 
 def architecture(params: Mapping[str, Value]) -> dict[str, Value]:

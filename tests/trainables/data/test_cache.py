@@ -95,11 +95,11 @@ def test_all_undecodable_images_are_named(dataset, store):
     dataset = describe(dataset.path)
     with pytest.raises(DataError) as caught:
         decoded(dataset, "valid", 6, store)
-    first, *_, last = caught.value.problems
+    first, *_, last = caught.value.mistakes
     assert first.startswith("valid-00000-of-00001.parquet, row group 0, row 0: not an image")
     assert "row group 1, row 130" not in str(caught.value)
     assert last.startswith("and 10 more")
-    assert len(caught.value.problems) == 21
+    assert len(caught.value.mistakes) == 21
     assert not list(store.rglob("*.npy"))
 
 

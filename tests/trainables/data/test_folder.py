@@ -47,7 +47,7 @@ def folder(tmp_path):
 def problems(path) -> list[str]:
     with pytest.raises(DataError) as caught:
         open_dataset(path)
-    return caught.value.problems
+    return caught.value.mistakes
 
 
 def find(pattern: str, path) -> str:
@@ -125,7 +125,7 @@ def test_describe_names_an_image_it_cannot_decode(folder):
 
 def test_pickled_error_is_the_same():
     error = pickle.loads(pickle.dumps(DataError(["one", "two"])))
-    assert error.problems == ["one", "two"]
+    assert error.mistakes == ["one", "two"]
     assert str(error) == "one\ntwo"
 
 

@@ -205,8 +205,8 @@ def test_damage_is_named_with_its_places(broken, workers):
     assert next(batches).shape == (2, 3, PX, PX)
     with pytest.raises(DataError) as caught:
         next(batches)
-    assert len(caught.value.problems) == len(PROBLEMS)
-    assert all(map(str.startswith, caught.value.problems, PROBLEMS))
+    assert len(caught.value.mistakes) == len(PROBLEMS)
+    assert all(map(str.startswith, caught.value.mistakes, PROBLEMS))
 
 
 def test_shards_changed_since_they_were_opened(tmp_path):

@@ -26,6 +26,7 @@ from trainables.data.importing.chunks import Chunk, ChunkWriter, chunk_path, chu
 from trainables.data.importing.journal import Journal
 from trainables.data.importing.listing import Listing
 from trainables.data.room import check_room
+from trainables.errors import Exit
 
 SHOWN = 20
 SAMPLED = 16
@@ -37,6 +38,8 @@ Note = Callable[[str], None]
 
 class ImportRequestError(DataError):
     """What is asked for cannot be done, whatever the images are: a bad request."""
+
+    exit = Exit.BAD_REQUEST
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def run(
     listing = forms.load(form).listing(given.images, options)
     return import_(
         replace(listing, about=_about(listing.about, given)),
-        given.home / "data" / given.to,
+        given.home.data / given.to,
         origin=f"{form}: {given.images.resolve()}",
         splits=given.splits,
         seed=given.seed,
@@ -81,7 +81,7 @@ def _mistakes(given: argparse.Namespace) -> list[str]:
         try:
             forms.load(given.form)
         except forms.UnknownFormError as error:
-            mistakes += error.problems
+            mistakes += error.mistakes
     if given.rotation is not None and not 0 <= given.rotation <= 180:
         mistakes.append(f"--rotation {given.rotation:g}: give degrees from 0 to 180")
     return mistakes

@@ -48,7 +48,7 @@ def listed(form, root, **options):
 def mistakes(form, root, *patterns, **options):
     with pytest.raises(DataError) as caught:
         forms.load(form).listing(root, Options(**options))
-    found = caught.value.problems
+    found = caught.value.mistakes
     assert len(found) == len(patterns), found
     for pattern, problem in zip(patterns, found, strict=True):
         assert re.search(pattern, problem), found

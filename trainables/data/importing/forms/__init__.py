@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from trainables.data.dataset import DataError
+from trainables.errors import Exit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Options:
 
 class UnknownFormError(DataError):
     """A form that does not exist, or a source whose form cannot be told: a bad request."""
+
+    exit = Exit.BAD_REQUEST
 
 
 def names() -> list[str]:

@@ -42,7 +42,7 @@ def listing(source: Path, options: Options) -> Listing:
         with np.load(source) as archive:
             return from_arrays(archive, options.classes)
     except DataError as error:
-        raise DataError([f"{source}: {problem}" for problem in error.problems]) from error
+        raise DataError([f"{source}: {problem}" for problem in error.mistakes]) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError([f"{source}: not readable ({error}); save it again by numpy"]) from error
 

@@ -80,7 +80,7 @@ def _opened(source: Path, options: Options) -> list[ForeignFile]:
         try:
             files.append(_open(source, relative, options))
         except DataError as error:
-            mistakes += error.problems
+            mistakes += error.mistakes
     if not files and not mistakes:
         mistakes = [f"{source}: no Parquet file in it; give the folder that holds them"]
     if len({file.names for file in files}) > 1 and not options.classes:

@@ -58,7 +58,7 @@ def listing(source: Path, options: "Options") -> Listing:
     try:
         labels = _Labels.found(source, options.labels) if flat else labels
     except DataError as error:
-        mistakes += error.problems
+        mistakes += error.mistakes
     if mistakes:
         raise DataError(mistakes)
     images = Images(source)

@@ -50,7 +50,7 @@ def listing(source: Path, options: "Options") -> Listing:  # noqa: ARG001
         try:
             _add(images, folder, annos, split, len(classes))
         except DataError as error:
-            mistakes += error.problems
+            mistakes += error.mistakes
     if mistakes:
         raise DataError(mistakes)
     return images.listing(classes, "stanford_cars")

@@ -1,6 +1,5 @@
-"""The folder that holds sweeps, data, MLflow's files and reports, and a sweep's files in it."""
+"""A sweep's study in SQLite, which outlives what happens to its file."""
 
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -9,38 +8,8 @@ from typing import Any
 import optuna
 from sqlalchemy import event
 
-from search.plan import RESERVED
-
-
-class StorageError(RuntimeError):
-    """The home cannot be written, or what it holds cannot be read."""
-
-
-def default() -> Path:
-    """`SEARCH_HOME`, or `sweeps` where the command is run."""
-    return Path(os.environ.get("SEARCH_HOME") or "sweeps")
-
-
-def prepare(home: Path) -> None:
-    """Make the home. Raises StorageError if it cannot be written."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        probe = home / f".probe-{os.getpid()}"
-        probe.write_bytes(b"x" * 4096)
-        probe.unlink()
-    except OSError as error:
-        raise StorageError(
-            f"the home folder {home} cannot be written ({error.strerror}); "
-            "choose another with --home or SEARCH_HOME"
-        ) from error
-
-
-def sweeps(home: Path) -> list[str]:
-    """The sweeps in a home: its folders that hold a plan."""
-    if not home.is_dir():
-        return []
-    found = (path.parent.name for path in home.glob("*/plan.json"))
-    return sorted(name for name in found if name not in RESERVED)
+from search.sweep_folder import SweepFolder
+from trainables.errors import StorageError
 
 
 def _damage(file: Path) -> str | None:
@@ -59,8 +28,8 @@ def _damage(file: Path) -> str | None:
 class StudyFile:
     """A sweep's study in SQLite, with a copy of its last good state beside it."""
 
-    def __init__(self, folder: Path):
-        self.path, self._copy = folder / "study.db", folder / "study.db.good"
+    def __init__(self, folder: SweepFolder):
+        self.path, self._copy, self._trials = folder.study, folder.study_copy, folder.trials
 
     def heal(self) -> str:
         """Put the good copy in place of a damaged study; says what was done, or nothing.
@@ -71,9 +40,10 @@ class StudyFile:
         if not self.path.exists() or (damage := _damage(self.path)) is None:
             return ""
         aside = self.path.with_suffix(f".damaged-{self.path.stat().st_mtime_ns}")
-        untrained = not self._copy.exists() and not (self.path.parent / "trials").exists()
+        untrained = not self._copy.exists() and not self._trials.exists()
         if not untrained and (not self._copy.exists() or _damage(self._copy) is not None):
-            raise StorageError(f"the study {self.path} is damaged ({damage}) and has no good copy")
+            said = f"the study {self.path} is damaged ({damage}) and has no good copy"
+            raise StorageError([said])
         self.path.rename(aside)
         for log in self.path.parent.glob(f"{self.path.name}-*"):  # SQLite would replay it
             log.rename(f"{aside}{log.name.removeprefix(self.path.name)}")

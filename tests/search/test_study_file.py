@@ -1,4 +1,4 @@
-"""The home folder, and a study that outlives what happens to its file."""
+"""A study that outlives what happens to its file."""
 
 import shutil
 import sqlite3
@@ -6,11 +6,13 @@ import sqlite3
 import optuna
 import pytest
 
-from search import home
+from search.study_file import StudyFile
+from search.sweep_folder import SweepFolder
+from trainables.errors import StorageError
 
 
 def studied(folder, trials=3):
-    file = home.StudyFile(folder)
+    file = StudyFile(SweepFolder(folder))
     study = optuna.create_study(study_name="s", storage=file.storage(), load_if_exists=True)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
     return file
@@ -18,27 +20,6 @@ def studied(folder, trials=3):
 
 def known_trials(file):
     return len(optuna.load_study(study_name="s", storage=file.storage()).trials)
-
-
-def test_a_home_is_made(tmp_path):
-    home.prepare(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b").is_dir()
-    assert list((tmp_path / "a" / "b").iterdir()) == []
-
-
-def test_a_home_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(home.StorageError, match=r"cannot be written .*--home or SEARCH_HOME"):
-        home.prepare(tmp_path / "file")
-
-
-def test_sweeps_are_the_folders_with_a_plan(tmp_path):
-    for name in ("b", "a", "data"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "plan.json").write_text("{}")
-    (tmp_path / "c").mkdir()
-    assert home.sweeps(tmp_path) == ["a", "b"]
-    assert home.sweeps(tmp_path / "missing") == []
 
 
 def test_a_sound_study_is_left_alone(tmp_path):
@@ -57,7 +38,7 @@ def test_a_damaged_study_gives_way_to_the_good_copy(tmp_path, damage):
     content = bytearray(file.path.read_bytes())
     content[:16] = b"x" * 16 if damage == "header" else content[:16]
     file.path.write_bytes(content if damage == "header" else content[: len(content) // 2])
-    said = home.StudyFile(tmp_path).heal()
+    said = StudyFile(SweepFolder(tmp_path)).heal()
     assert "using the previous good one" in said
     assert known_trials(file) == 3
     assert list(tmp_path.glob("study.damaged-*")), "the damaged one is kept"
@@ -66,13 +47,13 @@ def test_a_damaged_study_gives_way_to_the_good_copy(tmp_path, damage):
 def test_a_damaged_study_without_a_copy_is_an_error(tmp_path):
     (tmp_path / "trials").mkdir()
     (tmp_path / "study.db").write_bytes(b"no database" * 100)
-    with pytest.raises(home.StorageError, match=r"damaged .* no good copy"):
-        home.StudyFile(tmp_path).heal()
+    with pytest.raises(StorageError, match=r"damaged .* no good copy"):
+        StudyFile(SweepFolder(tmp_path)).heal()
 
 
 def test_a_study_cut_off_while_it_was_made_is_made_again(tmp_path):
     sqlite3.connect(tmp_path / "study.db").execute("CREATE TABLE studies (x)").connection.close()
-    file = home.StudyFile(tmp_path)
+    file = StudyFile(SweepFolder(tmp_path))
     assert "begins again" in file.heal()
     assert known_trials(studied(tmp_path)) == 3
 
@@ -82,7 +63,7 @@ def test_both_damaged_is_an_error(tmp_path):
     file.keep()
     for name in ("study.db", "study.db.good"):
         (tmp_path / name).write_bytes(b"no database" * 100)
-    with pytest.raises(home.StorageError, match="has no good copy"):
+    with pytest.raises(StorageError, match="has no good copy"):
         file.heal()
 
 
@@ -112,7 +93,7 @@ def test_the_log_of_a_damaged_study_is_not_played_into_the_copy(tmp_path):
     content[:16] = b"x" * 16
     (killed / "study.db").write_bytes(content)
 
-    healed = home.StudyFile(killed)
+    healed = StudyFile(SweepFolder(killed))
     assert "using the previous good one" in healed.heal()
     assert known_trials(healed) == 3
     assert healed.heal() == ""
@@ -127,7 +108,7 @@ def test_the_copy_is_whole_while_the_study_is_written(tmp_path):
     restored = tmp_path / "restored"
     restored.mkdir()
     shutil.copy(tmp_path / "study.db.good", restored / "study.db")
-    assert known_trials(home.StudyFile(restored)) == 5
+    assert known_trials(StudyFile(SweepFolder(restored))) == 5
 
 
 def test_a_killed_maker_of_a_study_leaves_no_half_of_it(tmp_path, monkeypatch):
@@ -138,7 +119,7 @@ def test_a_killed_maker_of_a_study_leaves_no_half_of_it(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(optuna.storages, "RDBStorage", killed)
         with pytest.raises(KeyboardInterrupt):
-            home.StudyFile(tmp_path).storage()
+            StudyFile(SweepFolder(tmp_path)).storage()
     assert not (tmp_path / "study.db").exists()
     assert known_trials(studied(tmp_path)) == 3
 
@@ -150,6 +131,6 @@ def test_the_log_of_a_damaged_study_is_not_replayed_onto_the_good_copy(tmp_path)
     file.path.write_bytes(b"x" * 4096)
     log = tmp_path / "study.db-wal"
     log.write_bytes(b"a log of the damaged file")
-    assert "using the previous good one" in home.StudyFile(tmp_path).heal()
+    assert "using the previous good one" in StudyFile(SweepFolder(tmp_path)).heal()
     assert not log.exists()
     assert known_trials(file) == 3

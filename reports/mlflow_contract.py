@@ -1,0 +1,122 @@
+"""The contract with MLflow: what `search` writes there and `reports` reads, each name once.
+
+There is an experiment per variant, called like it. In it is a run per sweep, beneath that a run per
+trial, and beneath that a run per measurement; `Kind` tells them apart. Metrics are called as in
+`trainables.metrics`: those of EPOCH have a point per epoch, all others one at step 0.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainables.home import Home
+from trainables.metrics import EFFICIENCY, FINAL, TRAINING_TIME
+
+PAGE = 1000  # runs in one answer of MLflow
+_SQLITE = "sqlite:///"
+
+
+class Kind:
+    """What a run stands for, as its tag `Tag.KIND` says."""
+
+    SWEEP = "sweep"
+    TRIAL = "trial"
+    MEASUREMENT = "measurement"
+
+
+class Tag:
+    """Names of tags. One whose value is not known when it is written stays out."""
+
+    PARENT = "mlflow.parentRunId"
+    KIND = "kind"
+    SWEEP = "sweep"
+    # of a sweep
+    VARIANT = "variant"
+    DATA = "data"
+    IMAGE_SIZE = "image_size"
+    COMMAND = "command"
+    PROVENANCE = "provenance"
+    PLAN = "plan"
+    # of a sweep and of a trial
+    DATA_SHA256 = "data_sha256"
+    GIT_SHA = "git_sha"
+    # of a trial
+    TRIAL_KEY = "trial_key"
+    CONFIG_HASH = "config_hash"
+    PUBLISHED = "published"
+    STATE = "state"
+    REASON = "reason"
+    TRAINING_TIME_REASON = "training_time_reason"
+    # of a trial and of a measurement
+    EFFICIENCY_DEVICE = "efficiency_device"
+    EFFICIENCY_REASON = "efficiency_reason"
+    EFFICIENCY_OTHER_LOAD = "efficiency_other_load"  # YES, or not there
+    # of a measurement: the key of its row in the table of measurements
+    MEASUREMENT = "measurement"
+
+
+YES = "true"
+
+# MLflow's status of a trial's run, by the trial's state
+STATUS = {
+    "running": "RUNNING",
+    "complete": "FINISHED",
+    "pruned": "KILLED",
+    "infeasible": "KILLED",
+    "failed": "FAILED",
+}
+# the state of a run that does not tell it
+STATE = {"RUNNING": "running", "FINISHED": "complete", "KILLED": "pruned", "FAILED": "failed"}
+
+# the metrics of a trial beside its curve
+SCALARS = (*FINAL, *TRAINING_TIME, *EFFICIENCY)
+# the tag that tells why a metric is missing
+REASON_TAGS = {
+    **dict.fromkeys(TRAINING_TIME, Tag.TRAINING_TIME_REASON),
+    **dict.fromkeys(EFFICIENCY, Tag.EFFICIENCY_REASON),
+}
+
+
+def address(home: Home) -> str:
+    """Where MLflow's store is: as MLFLOW_TRACKING_URI says, else SQLite in the home."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{home.mlflow.resolve()}"
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a store in SQLite; None for another store."""
+    file = uri.removeprefix(_SQLITE)
+    return Path(file) if file and file != uri else None
+
+
+def is_server(uri: str) -> bool:
+    return uri.startswith("http")
+
+
+def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+    """Everything that a search of MLflow finds; `page` is one page of it, by token."""
+    found: list[Any] = []
+    token = None
+    while True:
+        answer = page(token)
+        found += answer
+        if not (token := answer.token):
+            return found
+
+
+def where(tags: Mapping[str, str]) -> str:
+    """MLflow's condition for what has all these `tags`."""
+    return " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+
+
+def runs_of(client: Any, experiment_ids: Sequence[str], tags: Mapping[str, str]) -> list[Any]:
+    """All runs with these `tags`, however many pages they fill; the oldest first."""
+    return all_pages(
+        lambda token: client.search_runs(
+            list(experiment_ids),
+            where(tags),
+            max_results=PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+    )

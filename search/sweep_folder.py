@@ -1,0 +1,84 @@
+"""What lies where in a sweep's folder, and which sweeps a home has."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.home import RESERVED, Home, add_option
+from trainables.trial_folder import TrialFolder
+
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFolder:
+    """The files of a sweep."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, home: Home, sweep: str) -> "SweepFolder":
+        return cls(home.path / sweep)
+
+    @property
+    def plan(self) -> Path:
+        """What was asked for."""
+        return self.path / _PLAN
+
+    @property
+    def study(self) -> Path:
+        """The study, unless it is in another database."""
+        return self.path / "study.db"
+
+    @property
+    def study_copy(self) -> Path:
+        """The last good state of the study."""
+        return self.path / "study.db.good"
+
+    @property
+    def trials(self) -> Path:
+        """The trials, a folder each."""
+        return self.path / "trials"
+
+    def trial(self, key: str) -> TrialFolder:
+        return TrialFolder(self.trials / key)
+
+    def trial_keys(self) -> set[str]:
+        """The trials that have a folder."""
+        return {path.name for path in self.trials.iterdir()} if self.trials.is_dir() else set()
+
+    @property
+    def stages(self) -> Path:
+        """First stages, which trials share."""
+        return self.path / "stages"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the driver that works on the sweep."""
+        return self.path / "lock"
+
+    @property
+    def log(self) -> Path:
+        """What Ray and libraries say."""
+        return self.path / "log.txt"
+
+    @property
+    def ray(self) -> Path:
+        """What Ray keeps while it trains; never read again."""
+        return self.path / "ray"
+
+
+def sweeps(home: Home) -> list[str]:
+    """The sweeps in a home: its folders that hold a plan."""
+    if not home.path.is_dir():
+        return []
+    found = (path.parent.name for path in home.path.glob(f"*/{_PLAN}"))
+    return sorted(name for name in found if name not in RESERVED)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """`--home` and `--database`: where sweeps are, and where their studies, if not there."""
+    add_option(parser)
+    url = os.environ.get("SEARCH_DATABASE")
+    parser.add_argument("--database", default=url, help="SQLAlchemy URL of the studies (SQLite)")

@@ -1,0 +1,108 @@
+"""What Tune is told of the study and the study of Tune's results; no Ray is started."""
+
+import pickle
+
+import pytest
+from ray.tune.search import Searcher
+
+from search.record import State
+from search.searcher import StudySearcher, metrics_of
+from search.sweep_folder import SweepFolder
+from trainables.trial_log import Line
+
+EPOCH = {"valid_top1": 0.5, "train_loss": 1.0, "epoch": 1, "done": False, "time_total_s": 3.0}
+
+
+@pytest.fixture
+def study(empty_sweep):
+    return empty_sweep.study()
+
+
+@pytest.fixture
+def searcher(empty_sweep, study):
+    return StudySearcher(study, empty_sweep.plan, SweepFolder(empty_sweep.folder))
+
+
+def result(epoch, **more):
+    return EPOCH | {"epoch": epoch} | more
+
+
+def test_a_lane_gets_a_trial_and_nothing_of_the_crew(searcher, study, empty_sweep):
+    config = searcher.suggest("tune-1")
+    (record,) = study.accepted
+    assert config == {
+        "trial_key": record.key,
+        "flat": empty_sweep.plan.flat(record.params),
+        "directory": str(empty_sweep.folder / "trials" / record.key),
+        "known_epoch": 0,
+        "stages": str(empty_sweep.folder / "stages"),
+    }
+
+
+def test_an_interrupted_trial_comes_first_and_says_its_last_epoch_again(searcher, study, made_new):
+    key = searcher.suggest("tune-1")["trial_key"]
+    for epoch in (1, 2):
+        study.report(key, epoch, metrics_of(Line.of(result(epoch))))
+    config = made_new().suggest("another-1")
+    assert (config["trial_key"], config["known_epoch"]) == (key, 1)
+
+
+@pytest.fixture
+def made_new(empty_sweep):
+    """A searcher over the same study, opened again."""
+    folder = SweepFolder(empty_sweep.folder)
+    return lambda: StudySearcher(empty_sweep.study(), empty_sweep.plan, folder)
+
+
+def test_it_ends_when_the_study_has_all_its_trials(searcher, empty_sweep):
+    for number in range(empty_sweep.plan.trials):
+        assert searcher.suggest(f"tune-{number}") != Searcher.FINISHED
+    assert searcher.suggest("tune-9") == Searcher.FINISHED
+
+
+def test_metrics_and_notes_are_kept_and_what_tune_adds_is_not():
+    assert metrics_of(Line.of(result(1, notes=["a note"]))) == {
+        "valid_top1": 0.5,
+        "train_loss": 1.0,
+        "notes": ["a note"],
+    }
+
+
+def test_a_trial_that_came_to_its_end_is_complete_with_its_best_value(searcher, study):
+    key = searcher.suggest("tune-1")["trial_key"]
+    study.report(key, 1, metrics_of(Line.of(result(1, valid_top1=0.75))))
+    last = result(2, done=True, state="complete", best_valid_top1=0.75, test_top1=0.625)
+    searcher.on_trial_complete("tune-1", last)
+    record = study.records[key]
+    assert (record.state, record.epoch, record.value) == (State.COMPLETE, 2, 0.75)
+    assert record.metrics["test_top1"] == 0.625
+
+
+@pytest.mark.parametrize("state", ["failed", "infeasible"])
+def test_a_trial_that_ended_itself_has_its_reason(searcher, study, state):
+    key = searcher.suggest("tune-1")["trial_key"]
+    last = {"epoch": 1, "done": True, "state": state, "reason": "out of memory in epoch 1"}
+    searcher.on_trial_complete("tune-1", last)
+    record = study.records[key]
+    assert (record.state, record.reason) == (State(state), "out of memory in epoch 1")
+    assert record.value is None
+
+
+def test_a_trial_that_was_stopped_is_pruned(searcher, study):
+    key = searcher.suggest("tune-1")["trial_key"]
+    study.report(key, 1, metrics_of(Line.of(result(1))))
+    searcher.on_trial_complete("tune-1", result(1))
+    record = study.records[key]
+    assert (record.state, record.reason) == (State.PRUNED, "stopped after epoch 1")
+
+
+@pytest.mark.parametrize("said", [{"error": True, "result": result(1)}, {"result": None}])
+def test_an_error_is_left_to_the_scheduler(searcher, study, said):
+    key = searcher.suggest("tune-1")["trial_key"]
+    searcher.on_trial_complete("tune-1", **said)
+    assert study.records[key].state == State.RUNNING
+
+
+def test_tune_pickles_nothing_of_it(searcher):
+    searcher.suggest("tune-1")
+    assert vars(pickle.loads(pickle.dumps(searcher))) == {}

@@ -1,0 +1,42 @@
+"""Where the home is and what lies where in it, for every command."""
+
+from pathlib import Path
+
+import pytest
+
+from trainables import home
+from trainables.errors import StorageError
+from trainables.home import Home
+
+
+@pytest.mark.parametrize("said", [None, ""])
+def test_without_a_word_it_is_where_the_command_is_run(monkeypatch, said):
+    monkeypatch.delenv("SEARCH_HOME", raising=False)
+    if said is not None:
+        monkeypatch.setenv("SEARCH_HOME", said)
+    assert home.default() == Home(Path("sweeps"))
+
+
+def test_the_environment_may_say_where(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEARCH_HOME", str(tmp_path))
+    assert home.default() == Home(tmp_path)
+
+
+def test_names_that_are_on_disks_already(tmp_path):
+    found = Home(tmp_path)
+    places = (found.data, found.reports, found.mlflow, found.artifacts, found.ui_log)
+    names = ["data", "reports", "mlflow.db", "mlflow-artifacts", "ui.log"]
+    assert list(places) == [tmp_path / name for name in names]
+    assert str(found) == str(tmp_path)
+
+
+def test_a_home_is_made(tmp_path):
+    Home(tmp_path / "a" / "b").prepare()
+    assert (tmp_path / "a" / "b").is_dir()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot be written .*--home or SEARCH_HOME"):
+        Home(tmp_path / "file").prepare()

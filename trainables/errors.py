@@ -1,0 +1,87 @@
+"""What a user can mend, and how a command ends: one tree of errors, one list of exit codes.
+
+UserError
+├── BadRequestError          2, is a ValueError too
+│   └── SubjectError         of `trainables.efficiency.subjects`
+├── DataError                4, is a ValueError too; of `trainables.data.dataset`
+│   ├── UnknownDatasetError  2, like the next two: a request that is bad whatever the data are
+│   ├── UnknownFormError
+│   └── ImportRequestError
+├── SweepLockedError         3, of `search.lock`
+├── ResourceError            5
+└── StorageError             6
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1  # some trials failed, or what was compared does not agree
+    BAD_REQUEST = 2  # argparse's own, too
+    LOCKED = 3
+    DATA = 4
+    RESOURCES = 5
+    STORAGE = 6
+    INTERRUPTED = 130  # as a shell says it of SIGINT
+
+
+class UserError(Exception):
+    """What a user can mend: `mistakes` lists everything that is wrong, a line each.
+
+    `exit` is the code with which a command ends that meets it.
+    """
+
+    exit: ClassVar[Exit]
+
+    def __init__(self, mistakes: Sequence[str]):
+        super().__init__(list(mistakes))
+        self.mistakes = list(mistakes)
+
+    def __str__(self) -> str:
+        return "\n".join(self.mistakes)
+
+
+class BadRequestError(UserError, ValueError):
+    """What was asked for cannot be done."""
+
+    exit = Exit.BAD_REQUEST
+
+
+class ResourceError(UserError):
+    """What is needed is not there: CPUs, GPUs, a cluster, a port."""
+
+    exit = Exit.RESOURCES
+
+
+class StorageError(UserError):
+    """What is kept cannot be written, or cannot be read."""
+
+    exit = Exit.STORAGE
+
+
+def complain(mistakes: Iterable[str], code: Exit) -> Exit:
+    """Tell a user what is wrong; returns the exit code."""
+    for mistake in mistakes:
+        sys.stderr.write(f"error: {mistake}\n")
+    return code
+
+
+def exit_code(work: Callable[[], int], interrupted: str = "") -> int:
+    """What `work` returns, or the code of the error that ends it, which is told.
+
+    An OSError is one of storage. `interrupted` is told after Ctrl-C.
+    """
+    try:
+        return work()
+    except UserError as error:
+        return complain(error.mistakes, error.exit)
+    except OSError as error:
+        return complain([str(error)], Exit.STORAGE)
+    except KeyboardInterrupt:
+        return complain([interrupted] if interrupted else [], Exit.INTERRUPTED)

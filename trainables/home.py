@@ -1,0 +1,78 @@
+"""The home: the folder in which everything is kept that is not told to lie elsewhere."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What lies where in a home, whoever writes it there.
+
+    Beside these are the sweeps, a folder each, and the table of measurements, whose files
+    `trainables.efficiency.results` names.
+    """
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def data(self) -> Path:
+        """Data sets, a folder each."""
+        return self.path / "data"
+
+    @property
+    def reports(self) -> Path:
+        """Reports, a folder for each sweep."""
+        return self.path / "reports"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database."""
+        return self.path / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's files, a folder for each experiment."""
+        return self.path / "mlflow-artifacts"
+
+    @property
+    def ui_log(self) -> Path:
+        """What MLflow's server says."""
+        return self.path / "ui.log"
+
+    def prepare(self) -> None:
+        """Make the home. Raises StorageError if it cannot be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".probe-{os.getpid()}"
+            probe.write_bytes(b"x" * 4096)
+            probe.unlink()
+        except OSError as error:
+            said = f"the home folder {self} cannot be written ({error.strerror})"
+            raise StorageError([f"{said}; choose another with --home or SEARCH_HOME"]) from error
+
+
+_ANY = Home(Path())
+RESERVED = tuple(path.name for path in (_ANY.data, _ANY.reports, _ANY.artifacts))  # are no sweeps
+
+
+def default() -> Home:
+    """`SEARCH_HOME` unless it is empty, else `sweeps` where the command is run."""
+    return Home(Path(os.environ.get("SEARCH_HOME") or "sweeps"))
+
+
+def add_option(parser: argparse.ArgumentParser, holds: str = "everything") -> None:
+    """`--home`, which `holds` says what for."""
+    parser.add_argument(
+        "--home",
+        type=lambda text: Home(Path(text)),
+        default=default(),
+        metavar="DIR",
+        help=f"folder of {holds} (default: $SEARCH_HOME, else sweeps)",
+    )

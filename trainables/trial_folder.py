@@ -1,0 +1,51 @@
+"""What lies where in a trial's folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFolder:
+    """The files of a trial. Those of a first stage are the same, in a folder of its own."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The flat configuration that is trained here."""
+        return self.path / "config.json"
+
+    @property
+    def provenance(self) -> Path:
+        """Code, versions, hardware and data at the last start."""
+        return self.path / "provenance.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A line for each epoch, written before it is reported."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def attempts(self) -> Path:
+        """A line for each start of the trial and of an epoch."""
+        return self.path / "attempts.jsonl"
+
+    @property
+    def confusion(self) -> Path:
+        """Confusion matrices of the best epoch."""
+        return self.path / "confusion.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Commits of a trial that has not ended."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The commit with the weights of the best epoch."""
+        return self.path / "best" / "weights"
+
+    @property
+    def stages(self) -> Path:
+        """First stages of a trial that shares them with none."""
+        return self.path / "stages"
