@@ -51,7 +51,7 @@ def command(home: Home, port: int) -> list[str]:
     ]
 
 
-def _healthy(port: int, server: subprocess.Popen) -> bool:
+def _healthy(port: int, server: subprocess.Popen[bytes]) -> bool:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:

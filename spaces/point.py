@@ -18,7 +18,7 @@ class Point:
     run_id: str
     address: str
     params: Mapping[str, Value]
-    results: Mapping[str, float] = field(default_factory=dict)
+    results: Mapping[str, float] = field(default_factory=dict[str, float])
     image_size: int = 224
     data: str = "Galaxy Zoo 2"
     gflops_published: bool = False

@@ -140,7 +140,7 @@ class Space:
     params: Mapping[str, Domain]
     model: str = ""
     family: str = ""
-    fixed: Mapping[str, Value] = field(default_factory=dict)
+    fixed: Mapping[str, Value] = field(default_factory=dict[str, Value])
     rules: tuple[Rule, ...] = ()
     published: tuple[Point, ...] = ()
     source: str = ""

@@ -60,7 +60,7 @@ def galaxy_runs() -> tuple[GalaxyRun, ...]:
         column = fixes.setdefault((fix["table"], fix["run"]), {})
         column[fix["field"]] = (fix["corrected"], fix["why"])
     seen: dict[tuple[str, str], GalaxyRun] = {}
-    runs = []
+    runs: list[GalaxyRun] = []
     for row in _rows("galaxy_runs.csv"):
         column = fixes.get((row["table"], row["run"]), {})
         run_id, model = row["run"].strip("#"), _model(row)
@@ -109,7 +109,7 @@ def table6_corrected() -> tuple[dict[str, str], ...]:
     fixes: dict[str, dict[str, tuple[str, str]]] = {}
     for fix in _rows("wttf_corrections.csv"):
         fixes.setdefault(fix["address"], {})[fix["field"]] = (fix["corrected"], fix["why"])
-    corrected = []
+    corrected: list[dict[str, str]] = []
     for row in (*table6(), *table6_cut()):
         known = fixes.get(row["address"], {})
         why = "; ".join(f"{field}: {reason}" for field, (_, reason) in known.items())
