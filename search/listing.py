@@ -1,4 +1,4 @@
-"""Every variant that can be searched, by the supplement's taxonomy, with its published rows."""
+"""Every variant that can be searched, by WTTF's taxonomy, with its published rows."""
 
 import argparse
 from collections.abc import Iterator
@@ -31,10 +31,10 @@ FAMILIES = (
 def _rows(variant: str) -> Iterator[tuple[str, str, str]]:
     """Name, parameters in millions and GFLOPs of a variant's published rows."""
     name = spaces.load(variant).model
-    supplement = models.supplement(name)
-    if runs := len(models.published(name)) - len(supplement):
-        yield f"{runs} runs of the first seed", "", ""
-    for model in sorted(supplement):
+    rows = models.wttf(name)
+    if runs := len(models.published(name)) - len(rows):
+        yield f"{runs} runs of the galaxy paper", "", ""
+    for model in sorted(rows):
         if lines := table6_of(model, IMAGE_SIZE):
             yield model, lines[0]["params_m"], lines[0]["gflops"]
         else:

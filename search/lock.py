@@ -1,6 +1,5 @@
 """One driver a sweep: a lock that names its owner and dies with it."""
 
-import fcntl
 import json
 import os
 import socket
@@ -8,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+from trainables.lock import taken
 
 
 class SweepLockedError(RuntimeError):
@@ -22,11 +23,9 @@ def held(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not taken(file):
             file.seek(0)
-            raise SweepLockedError(f"sweep {folder.name!r} is in use by {file.read()}") from error
+            raise SweepLockedError(f"sweep {folder.name!r} is in use by {file.read()}")
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
         file.truncate(0)
         file.write(json.dumps(owner | {"since": datetime.now(UTC).isoformat(timespec="seconds")}))

@@ -12,13 +12,14 @@ from search.measuring import Measuring, here
 from search.request import BadRequestError
 from spaces.space import Value, nearest
 from trainables import fields
-from trainables.efficiency.execution import MODES, PRECISIONS, SUPPLEMENT, Setting
+from trainables.efficiency.execution import MODES, PRECISIONS, WTTF_PROTOCOL, Setting
 from trainables.efficiency.fresh import default_seconds
 from trainables.efficiency.repeats import REPEATS
 from trainables.efficiency.subjects import ALL, IMAGE_SIZE, Subject, SubjectError, parse
 
 # those that say how trials and models are measured thoroughly
-_THOROUGH = ("image_size", "precision", "mode", "supplement", "repeats", "seconds", "retry_failed")
+_THOROUGH = ("image_size", "precision", "mode", "wttf_protocol", "repeats", "seconds")
+_THOROUGH += ("retry_failed",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +53,7 @@ def parser(meaning: str | None) -> argparse.ArgumentParser:
     for name, known in (("precision", PRECISIONS), ("mode", MODES)):
         meaning = f"{', '.join(known)} ({known[0]})"
         add(f"--{name}", nargs="+", default=[], metavar=name.upper(), help=meaning)
-    add("--supplement", action="store_true", help="also as the supplement's authors measured")
+    add("--wttf-protocol", action="store_true", help="also as the paper WTTF measured")
     add("--repeats", metavar="N", help=f"fresh processes for each ({REPEATS})")
     seconds = f"({default_seconds('cpu'):g}; {default_seconds('cuda'):g} on a GPU)"
     add("--seconds", metavar="S", help=f"time for timing in each process {seconds}")
@@ -151,7 +152,7 @@ def _trials(given: argparse.Namespace, wrong: list[str]) -> Sequence[str]:
 
 
 def _settings(given: argparse.Namespace, wrong: list[str]) -> Sequence[Setting]:
-    """Every mode in every precision, which training takes too; then the supplement's own."""
+    """Every mode in every precision, which training takes too; then WTTF's own."""
     found = []
     for mode in dict.fromkeys(given.mode or MODES[:1]):
         wrong += _unknown("mode", mode, MODES)
@@ -160,7 +161,7 @@ def _settings(given: argparse.Namespace, wrong: list[str]) -> Sequence[Setting]:
     for mode, precision in product(given.mode or MODES[:1], given.precision or PRECISIONS[:1]):
         if mode in MODES and precision in PRECISIONS:
             found.append(Setting(mode, precision, training_precision=precision))
-    return list(dict.fromkeys((*found, *([SUPPLEMENT] if given.supplement else []))))
+    return list(dict.fromkeys((*found, *([WTTF_PROTOCOL] if given.wttf_protocol else []))))
 
 
 def _unknown(option: str, value: str, known: Sequence[str]) -> list[str]:

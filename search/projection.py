@@ -13,10 +13,11 @@ from typing import Any
 
 from search.plan import Plan
 from search.record import Record, State, config_hash
-from trainables import records
-from trainables.data.lock import exclusive
-from trainables.efficiency.training_time import of_folder
+from trainables import trial_log
+from trainables.lock import exclusive
 from trainables.metrics import EPOCH, FINAL
+from trainables.training_time import of_folder
+from trainables.trial_log import Line
 
 STATUS = {
     State.RUNNING: "RUNNING",
@@ -151,7 +152,7 @@ class Projection:
         if (record.key, status) in self._settled:
             return
         folder = self._folder / record.key
-        lines = records.read_lines(folder / "metrics.jsonl")
+        lines = trial_log.read(folder)
         run_id = self.trial_run(record)
         self._curve(run_id, lines[self._written.get(record.key, 0) :])
         self._written[record.key] = len(lines)
@@ -189,34 +190,31 @@ class Projection:
         self._described.add(record.key)
         return run_id
 
-    def _curve(self, run_id: str, lines: list[dict[str, Any]]) -> None:
+    def _curve(self, run_id: str, lines: list[Line]) -> None:
         """Metrics by epoch. A point said twice is the same point: its time is the line's own."""
         for line in lines:
-            self._scalars(
-                run_id, {n: v for n, v in line.items() if n in EPOCH}, line, line["epoch"]
-            )
+            epoch = {name: value for name, value in line.metrics.items() if name in EPOCH}
+            self._scalars(run_id, epoch, line, line.epoch)
 
-    def _final(self, run_id: str, lines: list[dict[str, Any]], folder: Path) -> None:
+    def _final(self, run_id: str, lines: list[Line], folder: Path) -> None:
         """Best and test values and times, once, so that the last value in MLflow's table is theirs.
 
         What there is no time of has its reason in the tag `training_time_reason`.
         """
-        measured = [line for line in lines if "valid_top1" in line]
+        measured = [line for line in lines if "valid_top1" in line.metrics]
         if measured:
-            best = max(measured, key=lambda line: line["valid_top1"])
-            final = {"best_valid_top1": best["valid_top1"], "best_epoch": best["epoch"]}
-            final |= {name: value for name, value in lines[-1].items() if name in FINAL}
+            best = max(measured, key=lambda line: line.metrics["valid_top1"])
+            final = {"best_valid_top1": best.metrics["valid_top1"], "best_epoch": best.epoch}
+            final |= {name: value for name, value in lines[-1].metrics.items() if name in FINAL}
             times, reasons = of_folder(folder, lines)
             self._scalars(run_id, final | times, lines[-1], 0)
             if why := "; ".join(f"{name}: {reason}" for name, reason in reasons.items()):
                 self.client.set_tag(run_id, "training_time_reason", why)
 
-    def _scalars(
-        self, run_id: str, values: Mapping[str, float], line: Mapping[str, Any], step: int
-    ) -> None:
+    def _scalars(self, run_id: str, values: Mapping[str, float], line: Line, step: int) -> None:
         from mlflow.entities import Metric
 
-        stamp = int(line["ended_unix_s"] * 1000)
+        stamp = int(line.ended_unix_s * 1000)
         points = [Metric(name, float(value), stamp, step) for name, value in values.items()]
         self.client.log_batch(run_id, metrics=points)
 

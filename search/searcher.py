@@ -8,12 +8,12 @@ from ray.tune.search import Searcher
 from search.plan import Plan
 from search.record import State
 from search.study import SweepStudy
-from trainables.metrics import CATALOGUE
+from trainables.trial_log import Line
 
 
-def measured(result: dict[str, Any]) -> dict[str, Any]:
-    """A trial's metrics and notes, without what Tune adds to a result."""
-    return {name: value for name, value in result.items() if name in CATALOGUE or name == "notes"}
+def measured(line: Line) -> dict[str, Any]:
+    """An epoch's metrics, and notes if it has any."""
+    return {**line.metrics, **({"notes": list(line.notes)} if line.notes else {})}
 
 
 class StudySearcher(Searcher):
@@ -49,14 +49,14 @@ class StudySearcher(Searcher):
         """Tell the study; an error was told by the scheduler, which sees its message."""
         if error or result is None:
             return
-        key = self._keys[trial_id]
-        if "state" in result:  # the trial ended by itself
-            state = State(result["state"])
+        key, line = self._keys[trial_id], Line.of(result)
+        if line.done:  # the trial ended by itself
+            state = State(line.state)
             if state == State.COMPLETE:
-                self._study.report(key, result["epoch"], measured(result))
-            self._study.finish(key, state, result.get("reason", ""), measured(result))
+                self._study.report(key, line.epoch, measured(line))
+            self._study.finish(key, state, line.reason, measured(line))
         else:
-            self._study.finish(key, State.PRUNED, f"stopped after epoch {result['epoch']}")
+            self._study.finish(key, State.PRUNED, f"stopped after epoch {line.epoch}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher, but a sweep is never restored from that."""

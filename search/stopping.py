@@ -9,6 +9,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from search.record import State
 from search.searcher import measured
 from search.study import SweepStudy
+from trainables.trial_log import Line
 
 
 class StudyStopping(FIFOScheduler):
@@ -23,7 +24,8 @@ class StudyStopping(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
-        stop = self._study.report(trial.config["trial_key"], result["epoch"], measured(result))
+        line = Line.of(result)
+        stop = self._study.report(trial.config["trial_key"], line.epoch, measured(line))
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002

@@ -16,8 +16,8 @@ from search.searcher import measured
 from search.study import SweepStudy
 from search.terminal import View, best, progress_bar
 from search.tracking import Tracker
+from trainables import trial_log
 from trainables.provenance import facts
-from trainables.records import read_lines
 
 _FLUSH_SECONDS = 120.0
 
@@ -33,7 +33,7 @@ class Sweep:
         self.tracker = Tracker(self.uri, request.home, plan, self.provenance)
         self.study.listeners.append(self.tracker.changed)
         for record in self.study.trained:
-            lines = read_lines(request.folder / "trials" / record.key / "metrics.jsonl")
+            lines = trial_log.read(request.folder / "trials" / record.key)
             record.metrics |= measured(lines[-1]) if lines else {}
             self.tracker.changed(record)
 

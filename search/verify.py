@@ -20,9 +20,9 @@ from search.plan import Plan
 from search.projection import STATUS, Projection, client_of, default_uri, runs_of
 from search.record import Record, State
 from search.study import SweepStudy
-from trainables import checkpoint, records
-from trainables.metrics import EPOCH
+from trainables import checkpoint, records, trial_log
 from trainables.provenance import facts
+from trainables.trial_log import Line
 
 
 @dataclass(slots=True)
@@ -33,18 +33,18 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
 
 
-def _folder(record: Record, folder: Path, verdict: Verdict) -> list[dict[str, Any]]:
+def _folder(record: Record, folder: Path, verdict: Verdict) -> list[Line]:
     """Check a trial's folder against the study; returns its lines."""
-    lines = records.read_lines(folder / "metrics.jsonl")
+    lines = trial_log.read(folder)
     wrong = verdict.problems
-    epochs = [line["epoch"] for line in lines]
+    epochs = [line.epoch for line in lines]
     if epochs != list(range(1, len(epochs) + 1)):
         wrong.append(f"{record.key}: the epochs of metrics.jsonl are {epochs}")
     if record.state == State.RUNNING:
         wrong.append(f"{record.key}: still running in the study; --resume finishes it")
     if record.epoch > max(epochs, default=0):
         wrong.append(f"{record.key}: the study knows epoch {record.epoch}, the folder does not")
-    if record.state == State.COMPLETE and not (lines and lines[-1].get("state") == "complete"):
+    if record.state == State.COMPLETE and not (lines and lines[-1].state == "complete"):
         wrong.append(f"{record.key}: complete in the study, but its folder has no final line")
     if record.state == State.COMPLETE:
         damage = checkpoint.damage(folder / "best" / "weights")
@@ -61,9 +61,7 @@ def _folder(record: Record, folder: Path, verdict: Verdict) -> list[dict[str, An
     return lines
 
 
-def _run(
-    record: Record, runs: list[Any], lines: list[dict[str, Any]], client: Any, verdict: Verdict
-) -> None:
+def _run(record: Record, runs: list[Any], lines: list[Line], client: Any, verdict: Verdict) -> None:
     """Check a trial's MLflow run against the study and the folder."""
     wrong = verdict.problems
     if len(runs) != 1:
@@ -73,7 +71,7 @@ def _run(
     if run.info.status != STATUS[record.state]:
         wrong.append(f"{record.key}: {record.state} in the study, {run.info.status} in MLflow")
     for name in ("train_loss", "valid_top1"):
-        wanted = {line["epoch"]: line[name] for line in lines if name in line and name in EPOCH}
+        wanted = {line.epoch: line.metrics[name] for line in lines if name in line.metrics}
         points = client.get_metric_history(run.info.run_id, name)
         found = Counter(point.step for point in points)
         if sorted(found) != sorted(wanted) or any(n > 1 for n in found.values()):

@@ -6,7 +6,7 @@ leave nothing of the initial network's output, and no gradient.
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.supplement import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, row
 
 SPACE = Space(
     model="afno",

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Real, Space
-from spaces.supplement import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING
 
 SPACE = Space(
     model="avit",
@@ -18,5 +18,5 @@ SPACE = Space(
     },
     fixed={"qkv_bias": True},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
-    source="Yin et al. 2022; the supplement has no row",
+    source="Yin et al. 2022; WTTF has no row",
 )

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import TRAINING, whole_row
+from spaces.wttf import TRAINING, whole_row
 
 SPACE = Space(
     model="coat",

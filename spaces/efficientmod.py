@@ -1,7 +1,7 @@
 """EfficientMod: width and depth of its stages, how much attention they end with, its kernels."""
 
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import TRAINING, whole_row
+from spaces.wttf import TRAINING, whole_row
 
 SPACE = Space(
     model="efficientmod",

@@ -1,7 +1,7 @@
 """EfficientViT, by timm: channels and blocks of its stages, as multiples of the published ones."""
 
 from spaces.space import Choice, Space
-from spaces.supplement import TRAINING, whole_row
+from spaces.wttf import TRAINING, whole_row
 
 SPACE = Space(
     model="efficientvit",

@@ -1,7 +1,7 @@
 """FocalNet, by timm: width, depth of its third stage, how far its context reaches."""
 
 from spaces.space import Choice, Space
-from spaces.supplement import TRAINING, whole_row
+from spaces.wttf import TRAINING, whole_row
 
 _TINY = {"width": 96, "depth": 6, "levels": 2, "focal_window": 3}
 SPACE = Space(

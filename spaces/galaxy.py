@@ -1,5 +1,6 @@
-"""The columns of the first seed as points of a space.
+"""The columns of the galaxy paper's parameter log as points of a space.
 
+The paper is Lin et al. 2021, arXiv:2110.01024, "galaxy" for short.
 The tables print patch sizes at 224 px; a space thinks in tokens a side (`grid`), so that the same
 point means the same model at 56, 112 or 224 px.
 """

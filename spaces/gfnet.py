@@ -5,7 +5,7 @@ There are no heads: the shell's number of them is held at 1.
 
 from spaces.rules import Divides
 from spaces.space import Integer, Space
-from spaces.supplement import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, row
 
 SPACE = Space(
     model="gfnet",

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Real, Space
-from spaces.supplement import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING
 
 SPACE = Space(
     model="gtp",
@@ -17,5 +17,5 @@ SPACE = Space(
     },
     fixed={"qkv_bias": True},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
-    source="Xu et al. 2024; the supplement has no row",
+    source="Xu et al. 2024; WTTF has no row",
 )

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import TRAINING
+from spaces.wttf import TRAINING
 
 SPACE = Space(
     model="halonet",
@@ -13,5 +13,5 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides(32, "image_size"),),
-    source="Vaswani et al. 2021; the supplement reports it as failed (section D.1)",
+    source="Vaswani et al. 2021; WTTF reports it as failed (section D.1)",
 )

@@ -1,11 +1,11 @@
 """HiViT: its grid of finest patches, sixteen of which become a token; widths and depths.
 
-The supplement prints no row of costs for it, so no point is known.
+WTTF prints no row of costs for it, so no point is known.
 """
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import TRAINING
+from spaces.wttf import TRAINING
 
 SPACE = Space(
     model="hivit",

@@ -2,12 +2,12 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.supplement import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING
 
 SPACE = Space(
     model="linear_transformer",
     family="Kernel Attention",
     params={**SHELL, "layer_scale": Choice((1e-4, 1e-2, 1.0)), **TRAINING},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
-    source="Katharopoulos et al. 2020; the supplement could not train it and has no row",
+    source="Katharopoulos et al. 2020; WTTF could not train it and has no row",
 )

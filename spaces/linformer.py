@@ -1,9 +1,9 @@
-"""Linformer as the first seed searched it (its Tables 9 to 12)."""
+"""Linformer as the galaxy paper searched it (its Tables 9 to 12)."""
 
 from spaces.galaxy import points
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import TRAINING
+from spaces.wttf import TRAINING
 
 SPACE = Space(
     model="linformer",

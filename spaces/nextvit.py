@@ -1,7 +1,7 @@
 """Next-ViT, by timm: groups of its third stage, and how attention blocks share their channels."""
 
 from spaces.space import Choice, Space
-from spaces.supplement import TRAINING, whole_row
+from spaces.wttf import TRAINING, whole_row
 
 SPACE = Space(
     model="nextvit",

@@ -2,7 +2,7 @@
 
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, row
 
 SPACE = Space(
     model="nystromformer",

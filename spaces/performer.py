@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.supplement import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING
 
 SPACE = Space(
     model="performer",
@@ -14,5 +14,5 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
-    source="Choromanski et al. 2021; the supplement could not train it and has no row",
+    source="Choromanski et al. 2021; WTTF could not train it and has no row",
 )

@@ -2,7 +2,7 @@
 
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Space
-from spaces.supplement import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING
 
 SPACE = Space(
     model="reformer",
@@ -18,5 +18,5 @@ SPACE = Space(
         Divides("heads", "dim"),
         AtMost("bucket_size", "tokens"),
     ),
-    source="Kitaev et al. 2020; the supplement could not train it and has no row",
+    source="Kitaev et al. 2020; WTTF could not train it and has no row",
 )

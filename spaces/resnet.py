@@ -1,7 +1,7 @@
 """ResNet, by timm: depth and width."""
 
 from spaces.space import Choice, Space
-from spaces.supplement import TRAINING, whole_row
+from spaces.wttf import TRAINING, whole_row
 
 SPACE = Space(
     model="resnet",

@@ -5,7 +5,7 @@ Trials are shorter than the paper's training, so the centroids may also follow f
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, row
 
 SPACE = Space(
     model="routing",

@@ -5,7 +5,7 @@ The published row had no permutation, so `iterations` and `temperature` were wit
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Real, Space
-from spaces.supplement import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, row
 
 SPACE = Space(
     model="sinkhorn",

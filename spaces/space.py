@@ -133,7 +133,7 @@ class Choice:
 class Space:
     """The parameters of a search with their domains, constants, rules and published points.
 
-    `model` names what `trainables.models.build` builds, `family` its class in the supplement's
+    `model` names what `trainables.models.build` builds, `family` its class in WTTF's
     taxonomy; `fixed` are constants of every trial.
     """
 

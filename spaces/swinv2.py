@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.supplement import TRAINING, whole_row
+from spaces.wttf import TRAINING, whole_row
 
 _TINY = {"width": 96, "depth": 6, "head_dim": 32, "window": 7, "mlp_ratio": 4.0}
 SPACE = Space(

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Real, Space
-from spaces.supplement import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, row
 
 SPACE = Space(
     model="switch",

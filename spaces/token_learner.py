@@ -5,7 +5,7 @@ The published rows run the same blocks before and after (`faithful`), which save
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.supplement import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, row
 
 SPACE = Space(
     model="token_learner",

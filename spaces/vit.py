@@ -1,9 +1,9 @@
-"""ViT as the first seed searched it: 64-wide heads whatever the width (its Tables 1 to 5)."""
+"""ViT as the galaxy paper searched it: 64-wide heads whatever the width (its Tables 1 to 5)."""
 
 from spaces.galaxy import points
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import TRAINING
+from spaces.wttf import TRAINING
 
 SPACE = Space(
     model="vit",

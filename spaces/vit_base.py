@@ -1,9 +1,9 @@
-"""Pre-trained ViT-Base as the first seed searched it: frozen or fine-tuned (its Tables 6 to 8)."""
+"""Pre-trained ViT-Base as the galaxy paper searched it: frozen or fine-tuned (Tables 6 to 8)."""
 
 from spaces.galaxy import points
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.supplement import TRAINING
+from spaces.wttf import TRAINING
 
 SPACE = Space(
     model="vit_base",

@@ -1,7 +1,7 @@
 """Wave-ViT: width of its heads, depth of its four stages, width of its MLPs."""
 
 from spaces.space import Choice, Integer, Space
-from spaces.supplement import TRAINING, whole_row
+from spaces.wttf import TRAINING, whole_row
 
 SPACE = Space(
     model="wavevit",

@@ -1,6 +1,10 @@
 """The house: which way imports point, what files are called, how long they are."""
 
 import ast
+import subprocess
+import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,6 +30,7 @@ def sources(house: str) -> list[Path]:
     return sorted((ROOT / house).rglob("*.py"))
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Every module that a file imports, inside functions too; names of `from` imports included."""
     found = set()
@@ -55,7 +60,84 @@ def test_only_the_lane_knows_ray():
     assert users == {"lane.py"}
 
 
-@pytest.mark.parametrize("name", ["metrics.py", "fields.py", "records.py"])
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules() -> dict[str, Path]:
+    return {module_of(path): path for house in HOUSES for path in sources(house)}
+
+
+@cache
+def imports() -> dict[str, set[str]]:
+    """What each of our modules imports of the others, anywhere in its file.
+
+    `from package import name` imports the module `package.name` if there is one, else the package.
+    """
+    known, graph = modules(), {}
+    for module, path in known.items():
+        graph[module] = set()
+        for name in imported(path):
+            itself_and_above = (name.rsplit(".", cut)[0] for cut in range(name.count(".") + 1))
+            graph[module] |= {next((m for m in itself_and_above if m in known), module)} - {module}
+    return graph
+
+
+def test_no_imports_run_in_a_circle():
+    try:
+        tuple(TopologicalSorter(imports()).static_order())
+    except CycleError as error:
+        pytest.fail(f"imports run in a circle: {' <- '.join(error.args[1])}")
+
+
+def test_locks_of_files_have_one_place():
+    users = {
+        m for m, path in modules().items() if any(within(n, ("fcntl",)) for n in imported(path))
+    }
+    assert users == {"trainables.lock"}
+
+
+IMPORTING = "trainables.data.importing"
+
+
+def test_only_the_data_command_imports_images():
+    users = {
+        module
+        for module, used in imports().items()
+        if any(within(name, (IMPORTING,)) for name in used) and not within(module, (IMPORTING,))
+    }
+    assert users == {"trainables.data.__main__"}
+
+
+def test_training_knows_no_trial_and_measures_nothing():
+    above = ("trial", "stages", "lane", "mailbox", "checkpoint", "provenance", "efficiency")
+    above += ("trial_log", "training_time", "__main__")
+    for module, used in imports().items():
+        if within(module, ("trainables.training",)):
+            wrong = {m for m in used if within(m, tuple(f"trainables.{name}" for name in above))}
+            assert not wrong, f"{module} imports {sorted(wrong)}"
+
+
+# by design: the lane is Ray's side of a trial
+NEEDS_MORE = {"trainables.lane"}
+ABSENT = """
+import importlib, sys
+sys.modules |= dict.fromkeys(("ray", "optuna", "mlflow", "fvcore"))
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+
+
+def test_trials_need_neither_ray_nor_optuna_nor_mlflow_nor_fvcore():
+    """Every module of trainables is imported where these packages cannot be."""
+    wanted = sorted(m for m in modules() if within(m, ("trainables",)) and m not in NEEDS_MORE)
+    command = [sys.executable, "-c", ABSENT, *wanted]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["metrics.py", "fields.py", "records.py", "lock.py"])
 def test_light_modules_import_no_torch(name):
     assert not any(within(m, ("torch",)) for m in imported(ROOT / "trainables" / name))
 
@@ -78,6 +160,13 @@ def test_files_are_named_for_what_they_hold_and_are_short(house):
         assert path.stem not in DRAWERS, name
         lines = len(path.read_text().splitlines())
         assert lines <= 250 or name in LONG, f"{name} has {lines} lines"
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_the_tests_mirror_the_tree(house):
+    for path in (ROOT / "tests" / house).rglob("test_*.py"):
+        folder = path.parent.relative_to(ROOT / "tests")
+        assert (ROOT / folder).is_dir(), f"{path.relative_to(ROOT)}: there is no {folder}"
 
 
 @pytest.mark.parametrize("house", HOUSES)

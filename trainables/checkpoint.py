@@ -6,22 +6,15 @@ Power loss at any moment leaves the previous commit whole.
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from trainables.records import sync
+
 _STATE, _MANIFEST = "state.pt", "manifest.json"
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _digest(path: Path) -> str:
@@ -39,15 +32,15 @@ def commit(folder: Path, name: str, state: dict[str, Any], keep: int) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     torch.save(state, draft / _STATE)
-    _sync(draft / _STATE)
+    sync(draft / _STATE)
     size, digest = (draft / _STATE).stat().st_size, _digest(draft / _STATE)
     (draft / _MANIFEST).write_text(json.dumps({"bytes": size, "sha256": digest}))
-    _sync(draft / _MANIFEST)
+    sync(draft / _MANIFEST)
     target = folder / name
     if target.exists():  # a damaged commit of the same name
         shutil.rmtree(target)
     draft.rename(target)
-    _sync(folder)
+    sync(folder)
     names = commits(folder)
     end = names.index(name) + 1
     for dropped in names[: max(0, end - keep)] + names[end:]:

@@ -30,7 +30,8 @@ from trainables.heap import give_back
 from trainables.mailbox import Mailbox
 from trainables.shortage import out_of_memory
 from trainables.team import Team
-from trainables.trial import Line, Trial, ended
+from trainables.trial import Trial
+from trainables.trial_log import Line
 
 GROWTH_BYTES = 2 * 2**30  # resident memory that a worker may gain over its first trial
 LEAVE_SECONDS = 20.0
@@ -41,18 +42,18 @@ class LaneError(RuntimeError):
     """The worker group is gone: the trial goes on in a new lane."""
 
 
-def _opened(command: dict[str, Any], team: Team) -> tuple[Trial | None, Line]:
-    """The trial of an `open` command; or None and the line that ends it, if it cannot be built."""
+def _opened(command: dict[str, Any], team: Team) -> Trial | Line:
+    """The trial of an `open` command; or the line that ends it, if it cannot be built."""
     try:
         config = TrialConfig.from_flat(command["flat"])
         directory, stages = Path(command["directory"]), Path(command["stages"])
-        return Trial(config, directory, team, command["known_epoch"], stages), {}
+        return Trial(config, directory, team, command["known_epoch"], stages)
     except ValueError as error:
-        return None, ended(1, "failed", str(error))
+        return Line(epoch=1, state="failed", reason=str(error))
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        return None, ended(1, "infeasible", str(error))
+        return Line(epoch=1, state="infeasible", reason=str(error))
 
 
 def _epoch(trial: Trial, team: Team) -> Line:
@@ -67,7 +68,8 @@ def _epoch(trial: Trial, team: Team) -> Line:
         if team.size > 1 or isinstance(error, torch.AcceleratorError):
             raise
         logger.exception("trial %s failed", trial.directory.name)
-        return ended(trial.epochs_done + 1, "failed", f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        return Line(epoch=trial.epochs_done + 1, state="failed", reason=reason)
 
 
 def attend(settings: dict[str, Any]) -> None:
@@ -75,8 +77,7 @@ def attend(settings: dict[str, Any]) -> None:
     mailbox: Any = settings["mailbox"]
     team = Team.current()
     ray.get(mailbox.enlist.remote(ray.get_runtime_context().current_actor))
-    trial: Trial | None = None
-    unbuilt: Line = {}
+    trial: Trial | Line | None = None
     for number in itertools.count():
         command: Any = None
         while command is None:
@@ -84,9 +85,9 @@ def attend(settings: dict[str, Any]) -> None:
         answer: Any = None
         match command["do"]:
             case "open":
-                trial, unbuilt = _opened(command, team)
+                trial = _opened(command, team)
             case "epoch":
-                answer = _epoch(trial, team) if trial else unbuilt
+                answer = _epoch(trial, team) if isinstance(trial, Trial) else trial
             case "close":
                 trial = None
                 give_back()
@@ -192,8 +193,9 @@ class Lane(Trainable):
         parts = ("flat", "directory", "known_epoch", "stages")
         self._crew.tell(do="open", **{part: config[part] for part in parts})
 
-    def step(self) -> Line:
-        return self._crew.ask(do="epoch")
+    def step(self) -> dict[str, Any]:
+        line: Line = self._crew.ask(do="epoch")
+        return line.document()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         resident_bytes = self._crew.ask(do="close")

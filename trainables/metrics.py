@@ -48,11 +48,11 @@ _TRAINING_TIME = (
     Metric("worker_hours", "h", "min", "train_seconds of all epochs, times workers"),
     Metric("worker_hours_paid", "h", "min", "with epochs that did not count, at most their time"),
     Metric("gpu_hours", "h", "min", "worker_hours on CUDA, where each worker has a GPU"),
-    Metric("finetune_gpu_hours_per_epoch", "h", "min", "gpu_hours over epochs, as supplement A.4"),
+    Metric("finetune_gpu_hours_per_epoch", "h", "min", "gpu_hours over epochs, as WTTF A.4"),
 )
 _EFFICIENCY = (
     Metric("params", "1", "min", "trainable parameters"),
-    Metric("gflops", "1e9", "min", "forward pass of one image in the supplement's convention"),
+    Metric("gflops", "1e9", "min", "forward pass of one image in WTTF's convention"),
     Metric("gmacs", "1e9", "min", "multiply-adds of one image's forward pass"),
     Metric("throughput_images_per_s", "images/s", "max", "inference, best batch size tried"),
     Metric("throughput_batch_size", "images", "neither", "the batch size that gave it"),

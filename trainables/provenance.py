@@ -8,12 +8,11 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from trainables.learner import Learner
+from trainables import processor
 
-PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "mlflow", "pyarrow", "numpy")
+PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "mlflow", "pyarrow", "numpy", "fvcore")
 
 
 def _git(*arguments: str) -> str | None:
@@ -32,13 +31,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
+@cache
+def versions() -> dict[str, str | None]:
+    """Of Python and of the packages that a number may depend on; None: it is not installed."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
 @cache
@@ -50,26 +46,11 @@ def facts() -> dict[str, Any]:
     return {
         "git_sha": _git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),
-        "versions": {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
+        "versions": versions(),
         "command": " ".join(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv)),
         "host": socket.gethostname(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor.name(),
         "cpus": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-    }
-
-
-def about(learner: "Learner") -> dict[str, Any]:
-    """The facts, and what is particular to one trial."""
-    import torch
-
-    return {
-        **facts(),
-        "data": {"name": learner.dataset.name, "sha256": learner.dataset.fingerprint},
-        "seed": learner.task.seed,
-        "workers": {"count": learner.team.size, "device": learner.team.device.type},
-        "threads": torch.get_num_threads(),
-        "steps": learner.stepper.facts(),
-        "pixels": learner.feed.pixels.why,
     }

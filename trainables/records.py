@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,43 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """The JSON lines of `path` (none if it is missing); a last line torn by a crash is left out."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 def append_line(path: Path, line: dict[str, Any], *, sync: bool) -> None:
     """Append one JSON line; with `sync` it is on disk before this returns."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
         if sync:
             file.flush()
             os.fsync(file.fileno())
 
 
-def replace(path: Path, text: str) -> None:
-    """Write beside and rename, so that neither a reader nor a crash ever sees half a file."""
+def sync(path: Path) -> None:
+    """What was written to a file, or renamed in a folder, is on disk before this returns."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Gives a path to write to; at the end of the block the file there takes the place of `path`.
+
+    So neither a reader nor a crash ever sees half a file.
+    """
     draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    yield draft
+    sync(draft)
     draft.replace(path)
+
+
+def replace(path: Path, text: str) -> None:
+    """Write `text` in place of what `path` holds, all of it or nothing."""
+    with beside(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def replace_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:

@@ -4,7 +4,6 @@ A first stage is a trial of its own in a folder named for everything that it is 
 that differ only in their second stage share it: who comes first trains it, the others wait.
 """
 
-import fcntl
 import hashlib
 import json
 import time
@@ -12,17 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
 
 import torch
 
 from trainables import checkpoint, models
 from trainables.config import TrialConfig
 from trainables.data import open_dataset
-from trainables.learner import Learner
+from trainables.lock import taken
 from trainables.models.resize import resize
 from trainables.recipe import Pretraining, Recipe
 from trainables.team import Team
+from trainables.training.learner import Learner
+from trainables.trial_log import Line
 
 _POLL_SECONDS = 1.0
 
@@ -62,44 +62,36 @@ def held(path: Path, team: Team) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
-        while not team.agree(team.leads and _locked(handle)):
+        while not team.agree(team.leads and taken(handle)):
             time.sleep(_POLL_SECONDS)
         yield
-
-
-def _locked(handle: TextIO) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def begin(
     config: TrialConfig,
     learner: Learner,
     folder: Path,
-    train: Callable[[TrialConfig, Path], dict[str, Any]],
-) -> tuple[dict[str, Any], list[str]]:
+    train: Callable[[TrialConfig, Path], Line],
+) -> tuple[Line | None, list[str]]:
     """Let `learner` start from the stage before, trained in a folder in `folder` unless it was.
 
-    `train` trains a stage there to its end and returns the last line of its metrics, which is
-    returned with notes of what was done.
+    `train` trains a stage there to its end and returns the last line of its log, which is returned
+    (None: there is no stage before) with notes of what was done.
     """
     stage = first_stage(config)
     if stage is None:
-        return {"state": "complete"}, []
+        return None, []
     data, own = open_dataset(Path(stage.task.data)), learner.dataset
     place = folder / key(stage, data.fingerprint)
     with held(place.with_suffix(".lock"), learner.team):
         last = train(stage, place)
-    if last["state"] != "complete":
+    if last.state != "complete":
         return last, []
     weights = _resized(stage, place, data.num_classes, config.task.image_size)
     if data.fingerprint != own.fingerprint:
         weights = {name: v for name, v in weights.items() if name not in _of_classes(config)}
     learner.begin(weights)
-    top1 = last["best_valid_top1"]
+    top1 = last.metrics["best_valid_top1"]
     return last, [f"started from stage {place.name}, validation accuracy {top1:.4f}"]
 
 

@@ -1,7 +1,5 @@
 """One trial: open (build, restore), epoch after epoch, done. Plain PyTorch, no Ray.
 
-    torchrun --nproc-per-node 2 -m trainables.trial linformer --set depth=6 dim=64 heads=4 grid=8
-
 Stopped at any epoch and opened again, a trial goes on as if it had never stopped: see `learner`.
 """
 
@@ -12,24 +10,19 @@ import shutil
 import sys
 import time
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trainables import checkpoint, records, stages
+from trainables import checkpoint, records, stages, trial_log
 from trainables.config import TrialConfig
-from trainables.learner import Learner
-from trainables.learning_rate import learning_rate
-from trainables.provenance import about
+from trainables.provenance import facts
 from trainables.shortage import out_of_memory
 from trainables.team import Team
-
-Line = dict[str, Any]
-
-
-def ended(epoch: int, state: str, reason: str) -> Line:
-    """The last line of a trial that does not come to its end."""
-    return {"epoch": epoch, "done": True, "state": state, "reason": reason}
+from trainables.training.learner import Learner
+from trainables.training.learning_rate import learning_rate
+from trainables.trial_log import Line
 
 
 class Trial:
@@ -53,7 +46,7 @@ class Trial:
     ):
         self.config, self.directory, self.team = config, directory, team
         self._stages = stages or directory / "stages"
-        self._log, self._checkpoints = directory / "metrics.jsonl", directory / "checkpoints"
+        self._checkpoints = directory / "checkpoints"
         self._known_epoch, self._taken = known_epoch, False
         self._open()
 
@@ -63,11 +56,11 @@ class Trial:
         self.best: dict[str, Any] = {"epoch": 0, "valid_top1": -1.0, "model": {}}
         self.notes: list[str] = []
         self._found = self._lines = self._read()
-        self.finished = bool(self._found) and self._found[-1]["done"]
+        self.finished = bool(self._found) and self._found[-1].done
         if not self.finished:
             self.learner = Learner(self.config, self.team)
             self._lines = self._restored(self._found)
-        self._answers = deque(line for line in self._lines if line["epoch"] > self._known_epoch)
+        self._answers = deque(line for line in self._lines if line.epoch > self._known_epoch)
 
     def _take(self) -> None:
         """Before the first epoch: from now on this is who trains in the directory.
@@ -78,17 +71,21 @@ class Trial:
         if self._read() != self._found:
             self._open()
         if self.team.leads and not self.finished:
-            if self._lines or self._log.exists():  # a torn last line goes too
-                records.replace_lines(self._log, self._lines)
+            if self._lines or trial_log.exists(self.directory):  # a torn last line goes too
+                trial_log.replace(self.directory, self._lines)
             records.replace_json(self.directory / "config.json", self.config.flat())
-            records.replace_json(self.directory / "provenance.json", about(self.learner))
+            self._write_provenance()
         self._note_start(event="open", epoch=self.epochs_done, pid=os.getpid())
+
+    def _write_provenance(self) -> None:
+        found = {**facts(), **self.learner.facts()}
+        records.replace_json(self.directory / "provenance.json", found)
 
     def _read(self) -> list[Line]:
         found: tuple[list[Line], list[str]] = [], []
         if self.team.leads:
             self.directory.mkdir(parents=True, exist_ok=True)
-            found = records.read_lines(self._log), self._changes()
+            found = trial_log.read(self.directory), self._changes()
         lines, changes = self.team.agree(found)
         if changes:
             raise ValueError(
@@ -118,9 +115,9 @@ class Trial:
         if name:
             state = checkpoint.load(self._checkpoints / name)
             self.learner.load(state)
-            self.best, last = state["best"], state["line"]
-            self.epochs_done = last["epoch"]
-            reached = [line for line in lines if line["epoch"] < self.epochs_done] + [last]
+            self.best, last = state["best"], Line.of(state["line"])
+            self.epochs_done = last.epoch
+            reached = [line for line in lines if line.epoch < self.epochs_done] + [last]
         return reached
 
     def _note_start(self, **event: Any) -> None:
@@ -132,9 +129,8 @@ class Trial:
     def epoch(self) -> Line:
         """Train one epoch, validate, commit; returns its line of `metrics.jsonl`.
 
-        The line has the EPOCH metrics of `trainables.metrics` and `done`. A done line has `state`
-        too: `complete` with the FINAL metrics, or `failed` / `infeasible` with a `reason`: a loss
-        that is not finite, or memory that does not suffice, is a result and not a crash.
+        A loss that is not finite, or memory that does not suffice, is a result and not a crash:
+        the line is the last one, `failed` or `infeasible`.
         """
         if not self._taken:
             self._take()
@@ -150,11 +146,10 @@ class Trial:
             if not out_of_memory(error):
                 raise
             reason = f"out of memory in epoch {number}: {str(error).splitlines()[0]}"
-            line = ended(number, "infeasible", reason)
-        if self.notes:
-            line["notes"], self.notes = self.notes, []
-        line["ended_unix_s"] = time.time()
-        self.epochs_done, self.finished = number, line["done"]
+            line = Line(epoch=number, state="infeasible", reason=reason)
+        line = replace(line, notes=tuple(self.notes), ended_unix_s=time.time())
+        self.notes = []
+        self.epochs_done, self.finished = number, line.done
         self._record(line)
         return line
 
@@ -163,7 +158,7 @@ class Trial:
         if number == 1 and (trouble := self._begin()):
             return trouble
         if self.learner.prepare(number) and self.team.leads:
-            records.replace_json(self.directory / "provenance.json", about(self.learner))
+            self._write_provenance()
         start = time.perf_counter()
         score, auxiliary_loss = self.learner.train(number)
         trained = score.metrics("train")
@@ -171,8 +166,7 @@ class Trial:
         valid = self.learner.score("valid").metrics("valid")
         end = time.perf_counter()
         lr = learning_rate(self.config.recipe, number - 1, self.config.task.epochs)
-        line = {
-            "epoch": number,
+        metrics = {
             "train_loss": trained["train_loss"],
             "train_top1": trained["train_top1"],
             **valid,
@@ -180,21 +174,20 @@ class Trial:
             "train_seconds": middle - start,
             "valid_seconds": end - middle,
             "train_images_per_s": self.learner.train_images / (middle - start),
-            "done": False,
         }
         if auxiliary_loss is not None:
-            line["train_auxiliary_loss"] = auxiliary_loss
-        for name, value in line.items():
+            metrics["train_auxiliary_loss"] = auxiliary_loss
+        for name, value in metrics.items():
             if not math.isfinite(value):
                 reason = f"{name} is {value} in epoch {number} at lr {lr:g}"
-                return ended(number, "failed", reason)
-        if line["valid_top1"] > self.best["valid_top1"]:
+                return Line(epoch=number, state="failed", reason=reason)
+        if metrics["valid_top1"] > self.best["valid_top1"]:
             weights = {key: value.clone() for key, value in self.learner.state()["model"].items()}
-            self.best = {"epoch": number, "valid_top1": line["valid_top1"], "model": weights}
+            self.best = {"epoch": number, "valid_top1": metrics["valid_top1"], "model": weights}
         task, waited = self.config.task, number - self.best["epoch"]
         if number == task.epochs or waited >= task.patience:
-            line |= {"done": True, "state": "complete", **self._finish()}
-        return line
+            return Line(epoch=number, metrics=metrics | self._finish(), state="complete")
+        return Line(epoch=number, metrics=metrics)
 
     def _begin(self) -> Line | None:
         """Start from the stage before, if there is one; the line that ends the trial if it failed.
@@ -204,17 +197,17 @@ class Trial:
 
         def train(config: TrialConfig, folder: Path) -> Line:
             trial = Trial(config, folder, self.team)
-            while not (line := trial.epoch())["done"]:
+            while not (line := trial.epoch()).done:
                 pass
             return line
 
         last, note = stages.begin(self.config, self.learner, self._stages, train)
         self.notes += note
-        if last["state"] == "complete":
+        if last is None or last.state == "complete":
             return None
-        return ended(1, last["state"], f"in its first stage: {last['reason']}")
+        return Line(epoch=1, state=last.state, reason=f"in its first stage: {last.reason}")
 
-    def _finish(self) -> Line:
+    def _finish(self) -> dict[str, float]:
         """Test once with the best weights and keep those."""
         self.learner.model.load_state_dict(self.best["model"])
         scores = {split: self.learner.score(split) for split in ("valid", "test")}
@@ -232,19 +225,12 @@ class Trial:
         if not self.team.leads:
             return
         if not self.finished:
-            state = {**self.learner.state(), "best": self.best, "line": line}
+            state = {**self.learner.state(), "best": self.best, "line": line.document()}
             checkpoint.commit(self._checkpoints, f"epoch-{self.epochs_done:05d}", state, keep=2)
-        records.append_line(self._log, line, sync=True)
+        trial_log.append(self.directory, line)
         if self.finished:
             shutil.rmtree(self._checkpoints, ignore_errors=True)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """`python -m trainables.trial`; returns its exit code."""
-    from trainables import trial_command
-
-    return trial_command.main(arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit("one training is started by: python -m trainables MODEL --set NAME=VALUE ...")

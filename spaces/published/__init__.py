@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class GalaxyRun:
-    """One column of the first seed: `printed` as it stands there, `corrected` as it must be read.
+    """One column of the galaxy paper: `printed` as it stands there, `corrected` as it must be read.
 
     `duplicate_of` is the address of an earlier column with the same run and cells, or empty.
     """
@@ -54,7 +54,7 @@ def _model(row: dict[str, str]) -> str:
 
 @cache
 def galaxy_runs() -> tuple[GalaxyRun, ...]:
-    """All 73 columns of the first seed's tables, in their order."""
+    """All 73 columns of the galaxy paper's tables, in their order."""
     fixes: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
     for fix in _rows("galaxy_corrections.csv"):
         column = fixes.setdefault((fix["table"], fix["run"]), {})
@@ -83,14 +83,14 @@ def galaxy_runs() -> tuple[GalaxyRun, ...]:
 def galaxy_gflops() -> dict[str, float]:
     """GFLOPs of one image by address, for every distinct ViT and Linformer column.
 
-    Counted by this project, at 224 px with eight classes: the first seed published none.
+    Counted by this project, at 224 px with eight classes: the galaxy paper published none.
     """
     return {row["address"]: float(row["gflops"]) for row in _rows("galaxy_costs.csv")}
 
 
 @cache
 def table6() -> tuple[dict[str, str], ...]:
-    """The rows of the supplement's Table 6, verbatim, each with its `address`."""
+    """The rows of WTTF's Table 6, verbatim, each with its `address`."""
     return _addressed("wttf_table6.csv")
 
 

@@ -1,4 +1,4 @@
-"""Counts what the first seed's ViT and Linformer columns cost, which was never published.
+"""Counts what the galaxy paper's ViT and Linformer columns cost, which was never published.
 
     python tests/benchmarks/galaxy_costs.py > spaces/published/galaxy_costs.csv
 

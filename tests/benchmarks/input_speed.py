@@ -18,8 +18,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
@@ -34,10 +36,10 @@ from trainables.data.builtin.galaxies import CLASSES, example
 from trainables.data.describe import About
 from trainables.data.parquet import write_split
 from trainables.data.pixels import Pixels, open_pixels
-from trainables.feed import Feed
 from trainables.heap import keep_freed
 from trainables.recipe import Recipe
 from trainables.team import Team
+from trainables.training.feed import Feed
 
 BATCH = 64
 CORES = len(os.sched_getaffinity(0))
@@ -64,9 +66,9 @@ def plain_steps(recipe: str, size: int) -> list[v2.Transform]:
     ]
 
 
-def enlarged(jpeg: bytes, size: int) -> bytes:
-    """The image `size` pixels a side, compressed as Galaxy Zoo's are: to about 15 kB."""
-    image = Image.open(io.BytesIO(jpeg))
+def enlarged(split: str, index: int, label: int, size: int) -> bytes:
+    """A rendered galaxy `size` pixels a side, compressed as Galaxy Zoo's are: to about 15 kB."""
+    image = Image.open(io.BytesIO(example(split, index, label)))
     buffer = io.BytesIO()
     image.resize((size, size), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=91)
     return buffer.getvalue()
@@ -76,18 +78,20 @@ def made(folder: Path, images: int, stored: int) -> tuple[Dataset, Path]:
     """The same training images as a data set of ours and as a folder of JPEGs a class."""
     shards, files = folder / "shards", folder / "files"
     shards.mkdir()
-    for split in SPLITS:
-        count = images if split == "train" else len(CLASSES)
-        labels = [index % len(CLASSES) for index in range(count)]
-        rows = [
-            (enlarged(example(split, i, label), stored), f"{i}.jpg", label)
-            for i, label in enumerate(labels)
-        ]
-        write_split(shards, split, rows, CLASSES)
-        for index, (jpeg, _, label) in enumerate(rows if split == "train" else ()):
-            path = files / str(label) / f"{index:06d}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(jpeg)
+    with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as pool:
+        for split in SPLITS:
+            numbers = range(images if split == "train" else len(CLASSES))
+            labels = [number % len(CLASSES) for number in numbers]
+            jpegs = pool.map(enlarged, repeat(split), numbers, labels, repeat(stored), chunksize=8)
+            rows = [
+                (jpeg, f"{number}.jpg", label)
+                for jpeg, number, label in zip(jpegs, numbers, labels, strict=True)
+            ]
+            write_split(shards, split, rows, CLASSES)
+            for index, (jpeg, _, label) in enumerate(rows if split == "train" else ()):
+                path = files / str(label) / f"{index:06d}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(jpeg)
     return describe(shards, About(symmetries=SYMMETRIES)), files
 
 
@@ -95,11 +99,12 @@ def gathered(pixels: Pixels) -> Iterator[torch.Tensor]:
     yield from pixels.batches(pixels.order(torch.Generator().manual_seed(0)).split(BATCH))
 
 
-def ours(pixels: Pixels, dataset: Dataset, recipe: str) -> Feed:
+def ours(pixels: Pixels, dataset: Dataset, recipe: str, device: torch.device) -> Feed:
     classes = torch.ones(dataset.num_classes)
     chosen = replace(Recipe.filled({"recipe": recipe}), batch_size=BATCH, cutmix=0.0)
-    team = Team(0, 1, torch.device("cpu"))
-    keep_freed()  # as a learner does
+    if device.type == "cpu":
+        keep_freed()  # as a learner does
+    team = Team(0, 1, device)
     return Feed(pixels, chosen, dataset, team, seed=0, class_weights=classes)
 
 
@@ -147,7 +152,7 @@ def compare(folder: Path, given: argparse.Namespace) -> None:
     dataset, files = made(folder, given.images, given.stored)
     device, cache, size = torch.device("cpu"), folder / "cache", given.image_size
     pixels = open_pixels(dataset, "train", size, device, cache_dir=cache)
-    feed = ours(pixels, dataset, given.recipe)
+    feed = ours(pixels, dataset, given.recipe, device)
     own: dict[str, Epoch] = {
         "ours": lambda: (batch.images for batch in feed.epoch(1)),
         # twenty epochs: CPU time is counted in hundredths of a second

@@ -3,41 +3,45 @@
     python tests/benchmarks/training_step.py
     python tests/benchmarks/training_step.py --device cuda --image-size 224
 
-The model is the first seed's Linformer of 2,785,416 parameters (patch 28, batch 64). The plain loop
-has the same model, data and augmentation, Adam as PyTorch makes it by default, and reads images
-from the same decoded cache; what differs is what this project adds.
+The model is the galaxy paper's Linformer of 2,785,416 parameters (patch 28, batch 64). The plain
+loop has the same model, data and augmentation, Adam as PyTorch makes it by default, and reads
+images from the same decoded cache; what differs is what this project adds.
 """
 
 import argparse
 import itertools
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from trainables import models
-from trainables.augment import symmetries
 from trainables.config import TrialConfig
-from trainables.data import decoded, locate
-from trainables.learner import Learner
-from trainables.scoring import Score
+from trainables.data import Dataset, decoded, locate
 from trainables.team import Team
+from trainables.training.augment import symmetries
+from trainables.training.learner import Learner
+from trainables.training.scoring import Score
 
 BATCH = 64
-RUN = "arXiv"
+MODEL, RUN = "linformer", "arXiv"
 PLAIN = "plain"
+Params = Mapping[str, Any]
 WAYS = {"galaxy": {}, "galaxy, mixed precision": {"mixed_precision": True}}
 
 
-def plain(dataset, params, size: int, device: torch.device) -> Iterator[None]:
+def plain(
+    dataset: Dataset, name: str, params: Params, size: int, device: torch.device
+) -> Iterator[None]:
     """Steps of the loop that anybody would write first."""
     torch.manual_seed(0)
-    model = models.build("linformer", params, image_size=size, num_classes=dataset.num_classes)
+    model = models.build(name, params, image_size=size, num_classes=dataset.num_classes)
     model = model.to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
     images, labels = decoded(dataset, "train", size)
@@ -57,19 +61,26 @@ def plain(dataset, params, size: int, device: torch.device) -> Iterator[None]:
             yield
 
 
-def ours(dataset, params, given: argparse.Namespace, device, **recipe) -> Iterator[None]:
-    """Steps of a trial, in the way that was found quickest."""
-    task = {"model": "linformer", "data": str(dataset.path), "epochs": given.epochs}
-    flat = {**task, **params, **recipe, "image_size": given.image_size}
-    learner = Learner(TrialConfig.from_flat(flat), Team(0, 1, device))
-    learner.prepare(1)
-    print(f"  {recipe}: {learner.stepper.facts()}", flush=True)
-    score = Score.empty(dataset.num_classes, device)
+def ours(learner: Learner) -> Iterator[None]:
+    """Steps of a trial, in the way that its stepper is set to."""
+    score = Score.empty(learner.dataset.num_classes, learner.team.device)
     learner.model.train()
     for epoch in itertools.count(1):
         for batch in learner.feed.epoch(epoch):
             learner.stepper.step(batch, 3e-4, score)
             yield
+
+
+def tuned(
+    dataset: Dataset, params: Params, given: argparse.Namespace, device: torch.device, **recipe: Any
+) -> Iterator[None]:
+    """Steps of a trial, in the way that was found quickest."""
+    task = {"model": MODEL, "data": str(dataset.path), "epochs": given.epochs}
+    flat = {**task, **params, **recipe, "image_size": given.image_size}
+    learner = Learner(TrialConfig.from_flat(flat), Team(0, 1, device))
+    learner.prepare(1)
+    print(f"  {recipe}: {learner.stepper.facts()}", flush=True)
+    return ours(learner)
 
 
 def seconds(steps: Iterator[None], number: int, device: torch.device) -> float:
@@ -86,11 +97,11 @@ def serve(way: str, given: argparse.Namespace, questions: Connection) -> None:
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
     dataset = locate("galaxies", given.data_home)
-    params = dict(models.published("linformer")[RUN])
+    params = dict(models.published(MODEL)[RUN])
     steps = (
-        plain(dataset, params, given.image_size, device)
+        plain(dataset, MODEL, params, given.image_size, device)
         if way == PLAIN
-        else ours(dataset, params, given, device, **WAYS[way])
+        else tuned(dataset, params, given, device, **WAYS[way])
     )
     while number := questions.recv():
         questions.send(seconds(steps, number, device))

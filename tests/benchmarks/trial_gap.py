@@ -88,7 +88,7 @@ def train(config: dict[str, Any]) -> None:
     from trainables.trial import Trial
 
     trial = Trial(TrialConfig.from_flat(config["flat"]), Path(config["directory"]), Team.current())
-    ray.train.report(trial.epoch())
+    ray.train.report(trial.epoch().document())
 
 
 def drive(config: dict[str, Any]) -> None:

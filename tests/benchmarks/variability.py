@@ -4,7 +4,7 @@
 
 Measures ViT-S/16 and ViT-T/16 in turn, eight times each, every time in a process of its own. Prints
 for every metric the least and the most, their range and the standard deviation (n - 1) over the
-mean, beside what the supplement found for ViT in eight training runs (section A.4).
+mean, beside what WTTF found for ViT in eight training runs (section A.4).
 """
 
 import argparse
@@ -22,7 +22,7 @@ from trainables.efficiency.subjects import Subject, SubjectError, parse
 
 MODELS, REPEATS, SIZE_ON_CUDA, SIZE_ON_CPU = ("ViT-S/16", "ViT-T/16"), 8, 224, 64
 # of "Which Transformer to Favor", A.4; its training time is the wall time of fine-tuning epochs
-SUPPLEMENT = {
+WTTF_FOUND = {
     "throughput_images_per_s": "0.15 %, 0.05 %",
     "training_step_ms": "6.33 %, 2.84 % (epoch)",
     "inference_peak_memory_bytes": "negligible",
@@ -64,7 +64,7 @@ def line(name: str, found: Sequence[Answer]) -> str:
     of_range, of_deviation = shares(values)
     return (
         f"  {name:40s} {min(values):14.6g} {max(values):14.6g} {100 * of_range:8.3f} % "
-        f"{100 * of_deviation:8.3f} %   {SUPPLEMENT.get(name, '')}"
+        f"{100 * of_deviation:8.3f} %   {WTTF_FOUND.get(name, '')}"
     )
 
 
@@ -78,7 +78,7 @@ def table(subject: Subject, found: Sequence[Answer]) -> dict[str, tuple[float, f
     print(f"\n{subject.label}, {subject.image_size} px, {len(found)} fresh processes")
     print(f"passes in each: {told}")
     print(f"with other load: {disturbed} of {len(found)} (others had at most {most:.2f} cores)")
-    print(f"  {'':40s} {'least':>14s} {'most':>14s} {'range':>10s} {'sd':>10s}   supplement")
+    print(f"  {'':40s} {'least':>14s} {'most':>14s} {'range':>10s} {'sd':>10s}   WTTF")
     for name in METRICS:
         print(line(name, found), flush=True)
     known = {name: [each[name] for each in numbers if each[name] is not None] for name in METRICS}

@@ -20,7 +20,8 @@ from trainables import models
 from trainables.config import TrialConfig
 from trainables.data import locate
 from trainables.team import Team
-from trainables.trial import Line, Trial
+from trainables.trial import Trial
+from trainables.trial_log import Line
 
 TASK = {"image_size": 56, "seed": 0, "patience": 100}
 RECIPE = {"lr": 1e-3, "schedule": "cosine", "weight_decay": 0.01, "batch_size": 16}
@@ -85,18 +86,19 @@ def main() -> None:
         for precision in given.precisions:
             start = time.perf_counter()
             lines = trained(variant, precision, data, given.epochs)
-            if lines[-1]["state"] != "complete":
-                print(f"{variant:20s} {precision}: {lines[-1]['reason']}", flush=True)
+            if lines[-1].state != "complete":
+                print(f"{variant:20s} {precision}: {lines[-1].reason}", flush=True)
                 continue
+            first, last = lines[0].metrics, lines[-1].metrics
             beside = [
-                f"{line['train_auxiliary_loss']:.3f}"
-                for line in lines[:: len(lines) - 1]
-                if "train_auxiliary_loss" in line
+                f"{metrics['train_auxiliary_loss']:.3f}"
+                for metrics in (first, last)
+                if "train_auxiliary_loss" in metrics
             ]
             print(
-                f"{variant:20s} {precision}: train loss {lines[0]['train_loss']:.3f} to "
-                f"{lines[-1]['train_loss']:.3f}, valid top-1 {lines[0]['valid_top1']:.3f} to "
-                f"{lines[-1]['best_valid_top1']:.3f}, {time.perf_counter() - start:.0f} s"
+                f"{variant:20s} {precision}: train loss {first['train_loss']:.3f} to "
+                f"{last['train_loss']:.3f}, valid top-1 {first['valid_top1']:.3f} to "
+                f"{last['best_valid_top1']:.3f}, {time.perf_counter() - start:.0f} s"
                 + (f", auxiliary {' to '.join(beside)}" if beside else ""),
                 flush=True,
             )

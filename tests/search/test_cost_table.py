@@ -79,5 +79,5 @@ def test_settings_stand_side_by_side_as_far_as_there_is_room():
     wide, narrow = text(rows, 140), text(rows, 60)
     assert wide.count("median ± spread") == 1
     assert narrow.count("median ± spread") == 2
-    assert "supplement:" in wide
+    assert "WTTF protocol:" in wide
     assert "compile, fp32" in wide

@@ -11,7 +11,7 @@ from search.logged_models import dataset, scalars, tags
 from search.measuring import Measuring
 from search.record import State
 from tests.trainables.efficiency_answer import answer
-from trainables.efficiency.execution import SUPPLEMENT, Setting
+from trainables.efficiency.execution import WTTF_PROTOCOL, Setting
 from trainables.efficiency.results import Results
 from trainables.efficiency.subjects import architecture
 
@@ -116,7 +116,7 @@ def test_a_logged_model_has_every_setting_as_a_data_set(trained_sweep):
     study = trained_sweep.study()
     (record,) = study.trained
     add(trained_sweep, record, Setting("compile", "bf16", "bf16"), answer(latency_ms=1.0))
-    add(trained_sweep, record, SUPPLEMENT, answer(latency_ms=3.0))
+    add(trained_sweep, record, WTTF_PROTOCOL, answer(latency_ms=3.0))
     add(trained_sweep, record, Setting(), answer(latency_ms=4.0), image_size=112)
     add(trained_sweep, record, Setting(), answer(latency_ms=5.0), num_classes=7)
     add(trained_sweep, record, Setting("cuda_graph"), {"error": "needs a CUDA device"})

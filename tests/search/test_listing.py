@@ -18,7 +18,7 @@ def test_every_variant_is_named_once():
     assert sorted(named) == spaces.names()
 
 
-def test_families_are_those_of_the_supplement_in_its_order():
+def test_families_are_those_of_wttf_in_its_order():
     shown = [row[0] for row in cells() if row[0]]
     assert shown == list(FAMILIES)
     printed = {r["taxonomy_class"].removesuffix(" (ResNet)") for r in table6_corrected()}
@@ -29,7 +29,7 @@ def test_published_costs():
     rows = {row[2]: row[3:] for row in cells()}
     assert rows["Hydra-S/16"] == ["22.06", "4.29"]
     assert rows["Performer-S/16"] == ["no row", "no row"]
-    assert rows["24 runs of the first seed"] == ["", ""]
+    assert rows["24 runs of the galaxy paper"] == ["", ""]
     models_at_224 = {r["model"] for r in table6_corrected() if r["res_px"] == "224"}
     assert models_at_224 <= rows.keys()
 

@@ -5,7 +5,7 @@ import pytest
 from search import measure_request
 from search.measure_request import parser
 from search.request import BadRequestError
-from trainables.efficiency.execution import SUPPLEMENT, Setting
+from trainables.efficiency.execution import WTTF_PROTOCOL, Setting
 
 
 def read(home, *arguments):
@@ -32,15 +32,15 @@ def test_models_are_measured_five_times_in_plain_arithmetic(tmp_path):
     assert (request.repeats, request.seconds, request.retry_failed) == (5, 2.0, False)
 
 
-def test_every_mode_comes_with_every_precision_and_the_supplement_beside(tmp_path):
-    arguments = ("--mode", "eager", "compile", "--precision", "fp32", "bf16", "--supplement")
+def test_every_mode_comes_with_every_precision_and_the_wttf_protocol_beside(tmp_path):
+    arguments = ("--mode", "eager", "compile", "--precision", "fp32", "bf16", "--wttf-protocol")
     request = thorough(tmp_path, "--model", "Hydra-S/16", *arguments)
     assert request.settings == [
         Setting("eager", "fp32", "fp32"),
         Setting("eager", "bf16", "bf16"),
         Setting("compile", "fp32", "fp32"),
         Setting("compile", "bf16", "bf16"),
-        SUPPLEMENT,
+        WTTF_PROTOCOL,
     ]
 
 

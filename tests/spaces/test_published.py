@@ -10,7 +10,7 @@ import spaces
 from spaces import published
 from spaces.galaxy import points
 from spaces.published import galaxy_runs, table6, table6_corrected, table6_cut
-from spaces.supplement import row
+from spaces.wttf import row
 
 IMAGE_SIZES = (56, 112, 224)
 RUNS = {run.address: run for run in galaxy_runs()}

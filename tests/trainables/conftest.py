@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trainables.tiny_trial import FLAT, opened
+from tests.trainables.tiny_trial import FLAT, epoch, opened
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,6 @@ def whole(tmp_path_factory, tiny_data, one_thread) -> dict[str, Any]:  # noqa: A
     trial = opened(FLAT | {"data": str(tiny_data)}, folder)
     lines, states = [], {}
     while not trial.finished:
-        lines.append(trial.epoch())
+        lines.append(epoch(trial))
         states[trial.epochs_done] = copy.deepcopy(trial.learner.state())
     return {"folder": folder, "lines": lines, "states": states}

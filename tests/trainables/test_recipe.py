@@ -11,13 +11,13 @@ from torch import nn
 
 from trainables import fields, models, recipes
 from trainables.config import TrialConfig
-from trainables.learning_rate import learning_rate
-from trainables.optimizer import optimizer
 from trainables.recipe import Pretraining, Recipe
+from trainables.training.learning_rate import learning_rate
+from trainables.training.optimizer import optimizer
 
 TASK = {"model": "vit", "data": "", "image_size": 16, "epochs": 4}
 SIZES = {"grid": 4, "depth": 1, "dim": 16, "heads": 2}
-# Table 1 of the supplement: row, value in this project's words, pre-training, fine-tuning
+# Table 1 of WTTF: row, value in this project's words, pre-training, fine-tuning
 TABLE_1 = [
     ("LR", "lr", 3e-3, 3e-4),
     ("Schedule", "schedule", "cosine", "cosine"),
@@ -50,7 +50,7 @@ def test_every_recipe_is_sound(name):
     assert recipes.of_model(name, models.keys("vit")).keys() <= set(models.keys("vit"))
 
 
-def test_without_a_name_it_is_the_first_seeds():
+def test_without_a_name_it_is_the_galaxy_papers():
     assert Recipe.filled({}) == Recipe() == Recipe.filled({"recipe": "galaxy"})
 
 

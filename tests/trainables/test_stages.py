@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from tests.trainables.tiny_trial import ALONE, FLAT, assert_same, finish, log, told
-from trainables import checkpoint, records, stages
+from trainables import checkpoint, records, stages, trial_log
 from trainables.config import TrialConfig
 from trainables.data import describe
 from trainables.data.parquet import batches, write_split
-from trainables.learner import Learner
+from trainables.lock import taken
+from trainables.training.learner import Learner
 from trainables.trial import Trial
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -51,7 +52,8 @@ def test_the_second_stage_starts_from_the_resized_first(uncut, tiny_data):
     fresh = two_staged(tiny_data, uncut["folder"].parent / "other").learner.model.state_dict()
     assert best["position"].shape != fresh["position"].shape
     learner = Learner(TrialConfig.from_flat(PATCHED | TWO | {"data": str(tiny_data)}), ALONE)
-    stages.begin(learner_config(tiny_data), learner, stage.parent, lambda *_: log(stage)[-1])
+    last = trial_log.read(stage)[-1]
+    stages.begin(learner_config(tiny_data), learner, stage.parent, lambda *_: last)
     begun = learner.model.state_dict()
     assert torch.equal(begun["head.weight"], best["head.weight"])
     assert not torch.equal(begun["position"], fresh["position"])
@@ -169,6 +171,6 @@ def test_a_stage_held_by_another_is_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(stages.time, "sleep", sleep)
     path = tmp_path / "stage.lock"
     first = path.open("a")
-    stages.fcntl.flock(first, stages.fcntl.LOCK_EX)
+    assert taken(first)
     with stages.held(path, ALONE):
         assert len(turns) == 3

@@ -5,9 +5,10 @@ import math
 import pytest
 
 from tests.trainables.tiny_trial import finish, opened
-from trainables import records
-from trainables.efficiency.training_time import of_folder, training_time
+from trainables import records, trial_log
 from trainables.metrics import TRAINING_TIME
+from trainables.training_time import of_folder, training_time
+from trainables.trial_log import Line
 
 TWO_GPUS = {"count": 2, "device": "cuda"}
 CPU = {"count": 1, "device": "cpu"}
@@ -17,12 +18,11 @@ ON_GPUS = {"gpu_hours", "finetune_gpu_hours_per_epoch"}
 def trained(*seconds):
     """Lines of epochs that trained for `seconds`, validated for a tenth of it, and ended then."""
     return [
-        {
-            "epoch": epoch,
-            "train_seconds": s,
-            "valid_seconds": s / 10,
-            "ended_unix_s": 1000.0 * epoch,
-        }
+        Line(
+            epoch=epoch,
+            metrics={"train_seconds": s, "valid_seconds": s / 10},
+            ended_unix_s=1000.0 * epoch,
+        )
         for epoch, s in enumerate(seconds, 1)
     ]
 
@@ -84,7 +84,7 @@ def test_an_epoch_trained_twice_counts_once_and_is_paid_twice(gap, lost):
 
 
 def test_an_epoch_whose_loss_was_not_finite_was_paid():
-    lines = [*trained(36), {"epoch": 2, "done": True, "state": "failed", "ended_unix_s": 60.0}]
+    lines = [*trained(36), Line(epoch=2, state="failed", ended_unix_s=60.0)]
     events = attempts(("open", 0, 0), ("epoch", 1, 1), ("epoch", 2, 40))
     values, _ = training_time(lines, events, CPU)
     assert values["worker_hours"] == pytest.approx(36 / 3600)
@@ -101,18 +101,18 @@ def test_what_nobody_saw_the_end_of_cannot_be_told():
 
 def test_without_any_time_there_is_none():
     with pytest.raises(ValueError, match="no epoch was trained to its end"):
-        training_time([{"epoch": 1, "ended_unix_s": 1.0}], straight(1), CPU)
+        training_time([Line(epoch=1, ended_unix_s=1.0)], straight(1), CPU)
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_of_a_trial_that_was_interrupted(flat, folder):
     opened(flat, folder).epoch()
     finish(opened(flat, folder, known_epoch=1))
-    lines = records.read_lines(folder / "metrics.jsonl")
+    lines = trial_log.read(folder)
     events = records.read_lines(folder / "attempts.jsonl")
     values, reasons = training_time(lines, events, CPU)
     assert reasons.keys() == ON_GPUS
-    whole = sum(line["train_seconds"] for line in lines)
+    whole = sum(line.metrics["train_seconds"] for line in lines)
     assert values["worker_hours"] == pytest.approx(whole / 3600)
     assert values["worker_hours_paid"] == values["worker_hours"]
     assert all(math.isfinite(value) and value > 0 for value in values.values())

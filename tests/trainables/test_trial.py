@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.trainables.tiny_trial import ALONE, FLAT, assert_same, finish, log, opened, told
-from trainables import checkpoint, learner, records
+from tests.trainables.tiny_trial import ALONE, FLAT, assert_same, epoch, finish, log, opened, told
+from trainables import checkpoint, records
 from trainables.config import TrialConfig
-from trainables.learner import Learner
 from trainables.metrics import EPOCH, FINAL
+from trainables.training import learner
+from trainables.training.learner import Learner
 
 EVERY_EPOCH = EPOCH.keys() - {"train_auxiliary_loss"}  # which only some models have
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -118,7 +119,7 @@ def test_inverse_class_weights(flat):
 
 def test_divergence_is_a_result(flat, folder):
     trial = opened(flat | {"lr": 1e30}, folder)
-    line = trial.epoch()
+    line = epoch(trial)
     assert (line["epoch"], line["done"], line["state"]) == (1, True, "failed")
     assert line["reason"] == "train_loss is nan in epoch 1 at lr 1e+30"
     assert log(folder) == [line]
@@ -138,7 +139,7 @@ def test_divergence_in_a_later_epoch_keeps_the_earlier_lines(whole, flat, folder
         return replace(found, sums=found.sums + torch.tensor([torch.inf, 0, 0]))
 
     monkeypatch.setattr(Learner, "score", poisoned)
-    line = trial.epoch()
+    line = epoch(trial)
     assert line["state"] == "failed"
     assert line["reason"] == "valid_loss is inf in epoch 2 at lr 0.003"
     assert told(log(folder)) == told([whole["lines"][0], line])
@@ -154,7 +155,7 @@ def test_too_little_memory_is_a_result(flat, folder, number):
         raise SHORT
 
     trial.learner.model.register_forward_hook(fail)
-    line = trial.epoch()
+    line = epoch(trial)
     assert (line["epoch"], line["done"], line["state"]) == (number, True, "infeasible")
     reason = f"out of memory in epoch {number}: CUDA out of memory. Tried to allocate 2 GiB."
     assert line["reason"] == reason
@@ -172,13 +173,13 @@ def test_patience_ends_a_trial(flat, folder):
 def test_patience_counts_on_after_a_stop(flat, folder):
     flat |= {"lr": 1e-12, "patience": 3, "epochs": 9}
     for known in range(4):
-        line = opened(flat, folder, known).epoch()
+        line = epoch(opened(flat, folder, known))
         assert line["done"] is (known == 3)
 
 
 def test_seed_decides(whole, flat, folder, tmp_path):
-    assert told([opened(flat, folder).epoch()]) == told(whole["lines"][:1])
-    other = opened(flat | {"seed": 1}, tmp_path / "other").epoch()
+    assert told([epoch(opened(flat, folder))]) == told(whole["lines"][:1])
+    other = epoch(opened(flat | {"seed": 1}, tmp_path / "other"))
     assert other["train_loss"] != whole["lines"][0]["train_loss"]
 
 

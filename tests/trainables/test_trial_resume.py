@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.trainables.tiny_trial import EPOCHS, assert_same, finish, log, opened, told
+from tests.trainables.tiny_trial import EPOCHS, assert_same, epoch, finish, log, opened, told
 from trainables import checkpoint, records
-from trainables.learner import Learner
+from trainables.training.learner import Learner
 from trainables.trial import Trial
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -83,9 +83,9 @@ def test_known_epochs_are_not_answered_again_and_unknown_ones_without_training(
     train = Learner.train
     monkeypatch.setattr(Learner, "train", lambda self, e: (trained.append(e), train(self, e))[1])
     trial = opened(flat, folder, known_epoch=1)
-    assert told([trial.epoch(), trial.epoch()]) == told(whole["lines"][1:3])
+    assert told([epoch(trial), epoch(trial)]) == told(whole["lines"][1:3])
     assert trained == []
-    assert told([trial.epoch()]) == told(whole["lines"][3:])
+    assert told([epoch(trial)]) == told(whole["lines"][3:])
     assert trained == [4]
     assert_as_whole(whole, folder, trial)
 
@@ -105,7 +105,7 @@ def test_cut_between_commit_and_line(whole, flat, folder, keep):
     cut_line(folder, keep)
     trial = opened(flat, folder, known_epoch=1)
     assert trial.epochs_done == 2
-    assert told([trial.epoch()]) == told(whole["lines"][1:2])
+    assert told([epoch(trial)]) == told(whole["lines"][1:2])
     assert [line["epoch"] for line in log(folder)] == [1, 2]
     assert told(finish(trial)) == told(whole["lines"][2:])
     assert_as_whole(whole, folder, trial)
@@ -119,7 +119,7 @@ def test_cut_while_the_last_line_is_written(whole, flat, folder, monkeypatch, ke
         finish(trial)
     cut_line(folder, keep)
     trial = opened(flat, folder, known_epoch=3)
-    assert told([trial.epoch()]) == told(whole["lines"][3:])
+    assert told([epoch(trial)]) == told(whole["lines"][3:])
     assert_as_whole(whole, folder, trial)
 
 
@@ -157,7 +157,7 @@ def test_without_a_sound_commit_the_trial_begins_anew_and_says_so(whole, flat, f
         harm(folder, name)
     trial = opened(flat, folder, known_epoch=3)
     assert trial.epochs_done == 0
-    first = trial.epoch()
+    first = epoch(trial)
     assert len(first["notes"]) == 2
     trial = opened(flat, folder, known_epoch=1)  # and what it commits then is kept
     assert trial.epochs_done == 1
@@ -212,5 +212,5 @@ def test_a_lane_takes_over_what_another_has_done_since_it_opened(whole, flat, fo
     assert_as_whole(whole, folder)
     later = opened(flat, folder / "again")
     opened(flat, folder / "again").epoch()
-    assert told([later.epoch()]) == told(whole["lines"][:1])
+    assert told([epoch(later)]) == told(whole["lines"][:1])
     assert told(finish(later)) == told(whole["lines"][1:])

@@ -10,10 +10,19 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tests.trainables.tiny_trial import FLAT, assert_same, finish, log, opened, told
+from tests.trainables.tiny_trial import (
+    FLAT,
+    Document,
+    assert_same,
+    epoch,
+    finish,
+    log,
+    opened,
+    told,
+)
 from trainables.config import TrialConfig
 from trainables.team import Team
-from trainables.trial import Line, Trial
+from trainables.trial import Trial
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 # of 43 training images: the last batch holds 1, fewer than there are workers, or 3
@@ -34,7 +43,7 @@ def batched(data: Path) -> dict[str, Any]:
 
 
 def cut_and_mixed(data: Path, **changes: Any) -> dict[str, Any]:
-    """The supplement's recipe, in which images of other workers are cut into one's own."""
+    """WTTF's recipe, in which images of other workers are cut into one's own."""
     recipe = {"recipe": "deit3", "mixed_precision": False, "drop_path": 0.0, "dropout": 0.0}
     return settings(data, batch_size=8, lr=1e-3, **recipe, **changes)
 
@@ -80,7 +89,7 @@ def together(rank: int, folder: Path, data: Path) -> None:
     trial = joined("short")
     if rank == 1:
         trial.learner.model.register_forward_hook(short)
-    (folder / f"rank-{rank}.json").write_text(json.dumps(trial.epoch()))
+    (folder / f"rank-{rank}.json").write_text(json.dumps(epoch(trial)))
     dist.destroy_process_group()
 
 
@@ -99,14 +108,14 @@ def team_of_two(tmp_path_factory, tiny_data) -> Path:
 
 @pytest.mark.parametrize("batch", BATCHES)
 def test_two_workers_do_as_one(team_of_two, tiny_data, tmp_path, batch):
-    alone = opened(settings(tiny_data, batch_size=batch, dropout=0.0), tmp_path / "alone").epoch()
+    alone = epoch(opened(settings(tiny_data, batch_size=batch, dropout=0.0), tmp_path / "alone"))
     first = log(team_of_two / f"batch-{batch}")[0]
     same = [name for name in told([alone])[0] if name not in ("lr", "done", "epoch")]
     for name in same:
         assert first[name] == pytest.approx(alone[name], abs=1e-4), name
 
 
-def assert_equal(mine: list[Line], theirs: list[Line], within: float) -> None:
+def assert_equal(mine: list[Document], theirs: list[Document], within: float) -> None:
     for one, other in zip(told(mine), told(theirs), strict=True):
         for name in ("train_loss", "train_top1", "valid_loss", "valid_top1"):
             assert other[name] == pytest.approx(one[name], abs=within), name

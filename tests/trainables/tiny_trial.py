@@ -8,7 +8,7 @@ import torch
 
 from trainables.config import TrialConfig
 from trainables.team import Team
-from trainables.trial import Line, Trial
+from trainables.trial import Trial
 
 EPOCHS = 4
 FLAT = {
@@ -35,19 +35,27 @@ def opened(flat: dict[str, Any], folder: Path, known_epoch: int = 0) -> Trial:
     return Trial(TrialConfig.from_flat(flat), folder, ALONE, known_epoch)
 
 
-def finish(trial: Trial) -> list[Line]:
-    lines = [trial.epoch()]
+Document = dict[str, Any]
+
+
+def epoch(trial: Trial) -> Document:
+    """The line of a trial's next epoch, as it is written."""
+    return trial.epoch().document()
+
+
+def finish(trial: Trial) -> list[Document]:
+    lines = [epoch(trial)]
     while not lines[-1]["done"]:
-        lines.append(trial.epoch())
+        lines.append(epoch(trial))
     return lines
 
 
-def told(lines: list[Line]) -> list[Line]:
+def told(lines: list[Document]) -> list[Document]:
     """What the lines say apart from the time of day and from notes on damage."""
     return [{k: v for k, v in line.items() if k not in (*CLOCKS, "notes")} for line in lines]
 
 
-def log(folder: Path) -> list[Line]:
+def log(folder: Path) -> list[Document]:
     """The lines of `metrics.jsonl`, read strictly."""
 
     def refuse(constant: str):

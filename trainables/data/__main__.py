@@ -16,13 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from trainables.data import contact_sheet, import_request, published_sets
+from trainables.data import contact_sheet
 from trainables.data.catalogue import UnknownDatasetError, locate, names, unknown
 from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
 from trainables.data.describe import describe
 from trainables.data.folder import open_dataset
-from trainables.data.forms import UnknownFormError
-from trainables.data.import_job import ImportRequestError
+from trainables.data.importing import published_sets, request
+from trainables.data.importing.forms import UnknownFormError
+from trainables.data.importing.job import ImportRequestError
 
 BAD_REQUEST, BAD_DATA, STORAGE, INTERRUPTED = 2, 4, 6, 130
 
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         help="data sets are kept in its folder data (default: $SEARCH_HOME, else sweeps)",
     )
     command = commands.add_parser("import", parents=[home], help="make a data set of your images")
-    import_request.add_arguments(command)
+    request.add_arguments(command)
     command.set_defaults(run=_import)
     command = commands.add_parser("published", help="published data sets, and how to import them")
     command.set_defaults(run=_published)
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 def _import(options: argparse.Namespace) -> None:
     try:
         with _bar(f"importing {options.to}") as progress:
-            dataset = import_request.run(options, progress, _tell)
+            dataset = request.run(options, progress, _tell)
     except KeyboardInterrupt:
         _tell("interrupted; give the same command again to go on from here")
         raise

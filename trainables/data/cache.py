@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from trainables.data.dataset import DataError, Dataset, Progress
 from trainables.data.decode import DECODE_VERSION, DecodeError, decode
-from trainables.data.lock import exclusive
 from trainables.data.parquet import Batch, batches
 from trainables.data.room import check_room
+from trainables.lock import exclusive
 
 SHOWN = 20
 
@@ -98,8 +98,9 @@ def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
     size, folder = int(np.prod(shape, dtype=np.int64)), path.parent.parent.parent
     check_room(folder, size, "decoded images need", "point SEARCH_CACHE to a larger disk")
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    with path.open("r+b") as handle:
-        os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with path.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
     return images
 
 

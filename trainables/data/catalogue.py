@@ -10,7 +10,7 @@ from pathlib import Path
 from trainables.data import builtin
 from trainables.data.dataset import SIDE_FILE, DataError, Dataset, Progress
 from trainables.data.folder import open_dataset
-from trainables.data.lock import exclusive
+from trainables.lock import exclusive
 
 
 class UnknownDatasetError(DataError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables import records
 from trainables.data.dataset import DataError, Dataset
 from trainables.data.decode import DecodeError, decode
 from trainables.data.parquet import batches
@@ -35,9 +36,8 @@ def draw(dataset: Dataset, path: Path, columns: int = 10) -> None:
     for label, column, tile in _tiles(dataset, columns, rows):
         corner = LABEL_PX + column * TILE_PX, rows[label] * TILE_PX
         sheet.paste(Image.fromarray(tile.transpose(1, 2, 0)), corner)
-    part = path.with_name(f".{path.name}.part")
-    sheet.save(part, "PNG")
-    part.rename(path)
+    with records.beside(path) as draft:
+        sheet.save(draft, "PNG")
 
 
 def _tiles(

@@ -5,11 +5,11 @@ It is written last, so a folder that has one is complete.
 
 import json
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trainables import records
 from trainables.data.dataset import (
     FORMAT_VERSION,
     SIDE_FILE,
@@ -44,14 +44,9 @@ def read(folder: Path) -> Dataset:
 
 
 def write(dataset: Dataset) -> None:
-    """Writes `dataset.json` beside its place, then renames."""
-    part = dataset.path / f".{SIDE_FILE}.part"
-    with part.open("w", encoding="utf-8") as handle:
-        json.dump(dataset.document(), handle, indent=1, ensure_ascii=False)
-        handle.write("\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    part.rename(dataset.path / SIDE_FILE)
+    """Writes `dataset.json`, whole or not at all."""
+    text = json.dumps(dataset.document(), indent=1, ensure_ascii=False)
+    records.replace(dataset.path / SIDE_FILE, f"{text}\n")
 
 
 def _problems(document: Any) -> list[str]:

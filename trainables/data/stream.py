@@ -7,7 +7,6 @@ row group once and holds only these few.
 Letters: N = images of the split, B = images of a batch, S = pixels a side.
 """
 
-import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from trainables.data.dataset import DataError, Dataset
 from trainables.data.decode import DecodeError, decode
 from trainables.data.inspection import LABELS_PER_BATCH
 from trainables.data.parquet import first_line, record_batches
+from trainables.processor import usable_cores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +63,7 @@ class Stream:
         self, dataset: Dataset, split: str, image_size: int, *, workers: int | None = None
     ):
         self._image_size, self._split, self._folder = image_size, split, dataset.path
-        self._workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        self._workers = len(usable_cores()) if workers is None else workers
         self._groups, self.labels = _contents(dataset, split)
         self._starts = [0, *accumulate(group.rows for group in self._groups)]
         largest = max(group.rows for group in self._groups)

@@ -12,8 +12,6 @@ import time
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
-from platform import python_version
 from typing import Any
 
 import psutil
@@ -25,6 +23,7 @@ from trainables.efficiency.device import resolve
 from trainables.efficiency.execution import Setting
 from trainables.efficiency.measure import measure
 from trainables.efficiency.occupancy import occupancy
+from trainables.provenance import versions
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -43,8 +42,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         "measurements": measurements,
         "occupancy_before": asdict(before),
         "occupancy_after": asdict(after),
-        "versions": {"python": python_version()}
-        | {name: version(name) for name in ("torch", "timm", "fvcore", "numpy")},
+        "versions": versions(),
         "started_utc": started_utc.isoformat(timespec="seconds"),
         "seconds": time.perf_counter() - started,
     }

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from trainables.efficiency.flop_rules import FREE, MULTIPLY_ADDS, RULES
 from trainables.models.schedule import set_progress
 
-with warnings.catch_warnings():  # fvcore scripts a loss when imported, which torch deprecates
-    warnings.simplefilter("ignore", FutureWarning)
+if TYPE_CHECKING:
     from fvcore.nn import FlopCountAnalysis
 
 
@@ -26,7 +25,7 @@ class Counts:
     Attributes:
         params: trainable parameters (those that require a gradient).
         params_total: all parameters, frozen ones included; buffers are none.
-        gflops: 1e9 operations in the supplement's convention (see `flop_rules`).
+        gflops: 1e9 operations in WTTF's convention (see `flop_rules`).
         gmacs: 1e9 multiply-adds of convolutions and matrix products alone.
         by_operator: operations by operator; their sum is `gflops` * 1e9. Fused attention appears
             as the operators that it fuses, in-place forms under their plain name.
@@ -51,7 +50,7 @@ def count(model: torch.nn.Module, image_size: int, in_chans: int = 3) -> Counts:
     one on `meta` is traced with zeros on the CPU.
     """
     traceable, image = _traceable(model, image_size, in_chans)
-    analysis = FlopCountAnalysis(traceable, image)
+    analysis = _analysis(traceable, image)
     rules: dict[str, Any] = {f"aten::{name}": rule for name, rule in RULES.items()}
     analysis.set_op_handle(**rules)
     analysis.set_op_handle(**{f"aten::{name}": None for name in FREE})
@@ -73,6 +72,14 @@ def count(model: torch.nn.Module, image_size: int, in_chans: int = 3) -> Counts:
         by_module=dict(by_module),
         uncounted=dict(analysis.unsupported_ops().most_common()),
     )
+
+
+def _analysis(model: torch.nn.Module, image: torch.Tensor) -> "FlopCountAnalysis":
+    """fvcore is imported here, so that a machine without it can still measure."""
+    with warnings.catch_warnings():  # fvcore scripts a loss when imported, which torch deprecates
+        warnings.simplefilter("ignore", FutureWarning)
+        from fvcore.nn import FlopCountAnalysis
+    return FlopCountAnalysis(model, image)
 
 
 def _traceable(

@@ -1,7 +1,5 @@
 """Facts about the device that a measurement ran on."""
 
-import os
-import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import psutil
 import torch
 
+from trainables import processor
 from trainables.efficiency.peaks import peak
 
 
@@ -46,9 +45,8 @@ def describe(device: str | torch.device, precision: str = "fp32") -> dict[str, A
     """
     target = resolve(device)
     on_cuda = target.type == "cuda"
-    name = torch.cuda.get_device_name(target) if on_cuda else _processor()
+    name = torch.cuda.get_device_name(target) if on_cuda else processor.name()
     known = peak(name, precision)
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "kind": target.type,
         "name": name,
@@ -57,7 +55,7 @@ def describe(device: str | torch.device, precision: str = "fp32") -> dict[str, A
             if on_cuda
             else psutil.virtual_memory().total
         ),
-        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "cores": len(processor.usable_cores()),
         "threads": torch.get_num_threads(),
         "load_average": list(psutil.getloadavg()),
         "torch": torch.__version__,
@@ -66,12 +64,6 @@ def describe(device: str | torch.device, precision: str = "fp32") -> dict[str, A
         "peak_flops": known and known.flops_per_s,
         "peak_flops_source": known and known.source,
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M) if info.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _nvidia_driver() -> str | None:

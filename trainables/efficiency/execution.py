@@ -45,12 +45,12 @@ class Setting:
 
     @property
     def label(self) -> str:
-        named = "supplement: " if self == SUPPLEMENT else ""
+        named = "WTTF protocol: " if self == WTTF_PROTOCOL else ""
         return f"{named}{self.mode}, {self.precision}, trained in {self.training_precision}"
 
 
 # "Which Transformer to Favor", Table 1 (AMP) and section A.3; the authors' code evaluates in fp32
-SUPPLEMENT = Setting("eager", "fp32", training_precision="fp16")
+WTTF_PROTOCOL = Setting("eager", "fp32", training_precision="fp16")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""What one operator of a traced forward pass costs, in the supplement's convention.
+"""What one operator of a traced forward pass costs, in WTTF's convention.
 
-The convention is that of "Which Transformer to Favor" (supplement, section A.3): fvcore's, where a
+The convention is that of "Which Transformer to Favor" (WTTF, section A.3): fvcore's, where a
 multiply-add counts 1 and biases nothing, extended by costs per element for what fvcore leaves out.
 Arithmetic on integers and booleans (indices, masks) costs nothing. `RULES` extends fvcore's own
 rules, `FREE` its list of operators that only move, compare or draw; an operator in none of them is

@@ -13,6 +13,7 @@ import psutil
 import torch
 
 from trainables.efficiency.unmeasurable import UnmeasurableError
+from trainables.processor import usable_cores
 
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 _DISTURBING_CORES = 0.25
@@ -214,8 +215,7 @@ class _CpuTimes(NamedTuple):
 def _busy_s() -> float:
     """Seconds for which the cores that this process may use were busy, since the start."""
     cores = psutil.cpu_times(percpu=True)
-    affinity = getattr(os, "sched_getaffinity", None)
-    usable = affinity(0) if affinity else ()
+    usable = usable_cores()
     if 0 < len(usable) < len(cores):  # else all are; a container's may have other numbers
         cores = [cores[number] for number in usable if number < len(cores)]
     times = [core._asdict() for core in cores]

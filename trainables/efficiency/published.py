@@ -1,9 +1,9 @@
 """`python -m trainables.efficiency.published`: what Table 6 prints beside what we count.
 
-Parameters and GFLOPs of every row of the supplement's Table 6 whose model is here, at the row's
+Parameters and GFLOPs of every row of WTTF's Table 6 whose model is here, at the row's
 image size with 1000 classes. A count agrees if, rounded as the table rounds, it lies within 0.01 M
 parameters and 0.02 GFLOPs of the printed cell, corrections applied; XCiT's GFLOPs are known to be
-1.2 % less. The models that the supplement
+1.2 % less. The models that WTTF
 reports as failed have no row: their counts stand alone.
 """
 
@@ -29,7 +29,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: `printed_*` are None where the supplement prints nothing."""
+    """One row: `printed_*` are None where WTTF prints nothing."""
 
     variant: str
     model: str
@@ -76,7 +76,7 @@ def counted(variant: str, model: str, image_size: int) -> Counts:
 def rows(variants: Sequence[str], image_sizes: Sequence[int] = ()) -> Iterator[Row]:
     """The rows of `variants`, only those at `image_sizes` if any are given."""
     for variant in variants:
-        for model in sorted(models.supplement(variant)):
+        for model in sorted(models.wttf(variant)):
             found = table6_of(model)
             if not found:
                 counts = counted(variant, model, IMAGE_SIZE)

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from spaces.space import Value
 from trainables import records
-from trainables.data.lock import exclusive
 from trainables.efficiency.summary import Answer, summarise
 from trainables.efficiency.table import arrow
+from trainables.lock import exclusive
 
 Row = dict[str, Any]
 
@@ -140,9 +140,8 @@ class Results:
 
     def _write(self) -> pa.Table:
         table = arrow(list(self._rows.values()))
-        draft = self.path.with_name(f".{self.path.name}.draft")
-        pq.write_table(table, draft, write_page_checksum=True)
-        draft.replace(self.path)
+        with records.beside(self.path) as draft:
+            pq.write_table(table, draft, write_page_checksum=True)
         return table
 
 

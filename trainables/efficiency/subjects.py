@@ -13,7 +13,7 @@ from trainables.recipe import TRAINING
 
 ALL = "all"
 IMAGE_SIZE = 224
-GALAXY_CLASSES, IMAGENET_CLASSES = 8, 1000  # of the first seed's runs; of the supplement's
+GALAXY_CLASSES, IMAGENET_CLASSES = 8, 1000  # of the galaxy paper's runs; of WTTF's
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ def parse(
 ) -> list[Subject]:
     """The subjects that a user names, at each of `image_sizes` px, each once.
 
-    A name is a variant (`hydra`), which is its first row of the supplement, if it has one, with
+    A name is a variant (`hydra`), which is its first row of WTTF, if it has one, with
     `settings` put over it; a published row (`Hydra-S/16`, or `linformer:121021` for one of the
-    first seed); or `all`, every published row. `num_classes` are by default those that a row was
+    galaxy paper); or `all`, every published row. `num_classes` are by default those that a row was
     published with.
 
     Raises SubjectError with all mistakes: unknown names with the nearest one, settings that no
@@ -107,13 +107,13 @@ def _rows(
 
 
 def _published() -> list[_Row]:
-    """Every published row, the supplement's first; those of the first seed by `variant:run`."""
+    """Every published row, WTTF's first; those of the galaxy paper by `variant:run`."""
     rows = []
     for variant in models.names():
-        supplement = models.supplement(variant)
+        wttf = models.wttf(variant)
         for name, params in models.published(variant).items():
-            label = name if name in supplement else f"{variant}:{name}"
-            classes = IMAGENET_CLASSES if name in supplement else GALAXY_CLASSES
+            label = name if name in wttf else f"{variant}:{name}"
+            classes = IMAGENET_CLASSES if name in wttf else GALAXY_CLASSES
             rows.append(_Row(variant, label, architecture(params), classes))
     return sorted(rows, key=lambda row: row.num_classes == GALAXY_CLASSES)
 

@@ -144,12 +144,12 @@ def published(name: str) -> dict[str, Mapping[str, Any]]:
     """The papers' rows of model `name` as `params` for `build` at 224 px.
 
     The key is the `run_id` of `galaxy_runs.csv` (`"010522B"`), or the model as Table 6 of the
-    supplement prints it (`"Linformer-S/16"`), for rows cut off there as Table 3 does.
+    WTTF prints it (`"Linformer-S/16"`), for rows cut off there as Table 3 does.
     """
     runs = {run.run_id: _of_galaxy(run) for run in galaxy_runs() if run.model == name}
-    return {**runs, **supplement(name)}
+    return {**runs, **wttf(name)}
 
 
-def supplement(name: str) -> dict[str, Mapping[str, Any]]:
-    """Those of `published` that are the supplement's."""
+def wttf(name: str) -> dict[str, Mapping[str, Any]]:
+    """Those of `published` that are WTTF's."""
     return dict(getattr(vit if name == BASELINE else _module(name), "PUBLISHED", {}))

@@ -29,7 +29,7 @@ from trainables.models.geometry import Geometry, Patches
 from trainables.models.ranges import range_mistakes
 from trainables.models.resize import over_grid
 
-# the shell of the supplement's models (WTTF, model rows "-Ti/16", "-S/16", "-B/16")
+# the shell of WTTF's models (WTTF, model rows "-Ti/16", "-S/16", "-B/16")
 PLAIN: Mapping[str, Any] = MappingProxyType(
     {"patch": 16, "depth": 12, "class_position": False, "norm_eps": 1e-6}
 )

@@ -1,9 +1,10 @@
-"""The supplement's pipeline, after DeiT III (Touvron et al. 2022): its Table 1, row by row.
+"""WTTF's pipeline, after DeiT III (Touvron et al. 2022): its Table 1, row by row.
 
 Pre-training took 90 epochs of ImageNet-21k at 192 or 224 px, fine-tuning 50 of ImageNet-1k at 224
 or 384 px. A warm-up of 5 epochs is told as a share of those, so that a smaller budget keeps the
 shape of the schedule. The flip (probability .5) is left out where a data set's symmetries forbid
-it. Flip, crop, grey, solarise, blur and colour jitter are `trainables.augment.three_augment`.
+it. Flip, crop, grey, solarise, blur and colour jitter are
+`trainables.training.augment.three_augment`.
 """
 
 EPOCHS = 50

@@ -1,4 +1,4 @@
-"""`deit3` as the supplement fine-tuned on Stanford Cars (its Table 2)."""
+"""`deit3` as WTTF fine-tuned on Stanford Cars (its Table 2)."""
 
 from trainables.recipes import deit3
 

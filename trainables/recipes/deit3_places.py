@@ -1,4 +1,4 @@
-"""`deit3` as the supplement fine-tuned on MIT Places365 (its Table 2)."""
+"""`deit3` as WTTF fine-tuned on MIT Places365 (its Table 2)."""
 
 from trainables.recipes import deit3
 

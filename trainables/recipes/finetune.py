@@ -1,4 +1,4 @@
-"""The first seed's for its pre-trained ViT-Base: a smaller rate that falls faster.
+"""The galaxy paper's for its pre-trained ViT-Base: a smaller rate that falls faster.
 
 Source: the notebook behind Tables 6 to 8 of `galaxy_runs.csv` and their best run, 010822B. The
 weights were pre-trained on pixels scaled to -1..1; gamma was .1, .9 or 1. Whether all weights learn

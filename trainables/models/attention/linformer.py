@@ -22,7 +22,7 @@ PUBLISHED = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """`shared_kv` uses the keys and their projection as values too (the first seed's name).
+    """`shared_kv` uses the keys and their projection as values too (the galaxy paper's name).
 
     `faithful` allows a `k_dim` above the number of tokens, which lengthens instead of shortening:
     some published rows have it.

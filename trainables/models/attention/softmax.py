@@ -14,7 +14,7 @@ from trainables.models.heads import SelfAttention
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """`dim_head` is E; None divides the width among the heads. The first seed's ViT fixes 64."""
+    """`dim_head` is E; None divides the width among the heads. The galaxy paper's ViT fixes 64."""
 
     dim_head: int | None = None
     qkv_bias: bool = False

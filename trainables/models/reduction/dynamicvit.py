@@ -30,7 +30,7 @@ class Config:
 
     None stands before the first block, where it would be blind, and no two before the same: in a
     shell of few blocks there are fewer, in one of a single block none.
-    `ratio_weight` is that of the loss of the kept shares; 0, as in the supplement, leaves those of
+    `ratio_weight` is that of the loss of the kept shares; 0, as in WTTF, leaves those of
     training to themselves.
     """
 

@@ -17,7 +17,7 @@ from trainables.models.precision import full_precision
 from trainables.models.schedule import Scheduled
 from trainables.models.vit import SMALL
 
-# the supplement's runs never set the rate, so that nothing was left out: its rows are plain ViT
+# WTTF's runs never set the rate, so that nothing was left out: its rows are plain ViT
 _ROW = {**SMALL, "qkv_bias": True, "class_position": True, "keep_rate": 1.0}
 PUBLISHED = {"EViT-S/16": _ROW, "EViT Fuse-S/16": {**_ROW, "fuse": True}}
 

@@ -1,7 +1,7 @@
-"""ViT-Base with pre-trained weights, fine-tuned or frozen but for its head, as the first seed did.
+"""ViT-Base with pre-trained weights, fine-tuned or frozen but for its head.
 
-Dosovitskiy et al. 2021, as timm builds it: 16 px patches, depth 12, width 768, 12 heads. The seed
-took `google/vit-base-patch16-224` (ImageNet-21k, then 1k); timm has the same weights.
+Dosovitskiy et al. 2021, as timm builds it: 16 px patches, depth 12, width 768, 12 heads. The galaxy
+paper took `google/vit-base-patch16-224` (ImageNet-21k, then 1k); timm has the same weights.
 """
 
 import math

@@ -1,0 +1,172 @@
+"""`python -m trainables.data import`: from files to a data set that is found by its name."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainables.data import UnknownDatasetError, catalogue, check, contact_sheet, locate
+from trainables.data.__main__ import main
+from trainables.data.describe import About, describe
+from trainables.data.parquet import write_split
+
+
+def png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Ninety images of three classes."""
+    for index in range(90):
+        path = tmp_path / "birds" / f"{'abc'[index % 3]} [bold]" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(index))
+    return tmp_path / "birds"
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+def imported(source, home, *more: str) -> int:
+    return main(["import", str(source), "--to", "my-birds", "--home", str(home), *more])
+
+
+def test_imported_and_found_by_name(source, home, capsys):
+    more = ["--licence", "CC0", "--rotation", "90", "--horizontal-flip", "--source", "garden"]
+    assert imported(source, home, *more) == 0
+    said = capsys.readouterr()
+    assert f"{home / 'data' / 'my-birds'}: 90 images of 3 classes, 8 px" in said.out
+    assert f"{source} is read as folder" in said.err
+    assert "90 images without a split" in said.err
+    for find in (check, locate):
+        dataset = find("my-birds", home / "data")
+        assert dataset is not None
+        assert (dataset.name, dataset.licence, dataset.source) == ("my-birds", "CC0", "garden")
+        assert (dataset.symmetries.rotation_degrees, dataset.symmetries.horizontal_flip) == (90, 1)
+        assert not dataset.symmetries.vertical_flip
+    assert imported(source, home, *more) == 0
+    assert "was imported before" in capsys.readouterr().err
+    assert imported(source, home) == 2
+    assert "exists and is of something else" in capsys.readouterr().err
+
+
+def test_unknown_names_are_told_the_imported_ones(source, home):
+    imported(source, home)
+    assert catalogue.imported(home / "data") == ["my-birds"]
+    with pytest.raises(UnknownDatasetError, match=r"mean 'my-birds'\?.*digits, galaxies, my-birds"):
+        locate("my-bird", home / "data")
+
+
+def test_a_request_for_a_sweep_finds_it(source, home):
+    from search.request import parse
+
+    imported(source, home)
+    request = parse(["linformer", "--data", "my-birds", "--home", str(home)])
+    assert request.data == "my-birds"
+
+
+def test_show(source, home, capsys):
+    imported(source, home)
+    assert main(["show", "my-birds", "--home", str(home)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "a [bold]" in said
+    assert "a [bold] │ 24 │ 3 │ 3" in said
+    with Image.open(home / "data" / "my-birds" / "contact-sheet.png") as sheet:
+        assert sheet.height == 3 * contact_sheet.TILE_PX
+
+
+def test_show_of_many_classes(tmp_path, capsys):
+    names = [f"class {index} with a rather long name, ünïcode" for index in range(90)]
+    for split in ("train", "valid", "test"):
+        write_split(tmp_path, split, [(png(i), f"{i}.png", i) for i in range(90)], names)
+    describe(tmp_path, About(classes=names))
+    assert main(["show", str(tmp_path)]) == 0
+    assert "it draws 40 of the 90 classes" in capsys.readouterr().out
+    with Image.open(tmp_path / "contact-sheet.png") as sheet:
+        assert sheet.height == 40 * contact_sheet.TILE_PX
+        pixels = np.asarray(sheet)
+    for row in (0, 20, 39):
+        top = row * contact_sheet.TILE_PX
+        tile = pixels[top : top + contact_sheet.TILE_PX, contact_sheet.LABEL_PX :]
+        assert tile[:, : contact_sheet.TILE_PX].std() > 20
+        assert pixels[top : top + contact_sheet.TILE_PX, : contact_sheet.LABEL_PX].max() > 200
+
+
+def test_all_mistakes_of_a_request_at_once(source, home, capsys):
+    wrong = [
+        "--form",
+        "foldr",
+        "--splits",
+        "1",
+        "0",
+        "0",
+        "--rotation",
+        "270",
+        "--labels",
+        "no.csv",
+    ]
+    assert main(["import", "/no/where", "--to", "../x", "--home", str(home), *wrong]) == 2
+    said = capsys.readouterr().err
+    for part in (
+        "/no/where: no such source",
+        "no.csv: no such table",
+        "unknown form 'foldr' (did you mean 'folder'?)",
+        "shares 1 0 0: give a number above 0 for each of train, valid, test",
+        "--rotation 270: give degrees from 0 to 180",
+        "'../x' cannot be the name of a data set; use letters, digits",
+    ):
+        assert part in said
+    assert "Traceback" not in said
+    assert not home.exists()
+    (source / "x.txt").touch()
+    assert main(["import", str(source / "x.txt"), "--to", "x", "--home", str(home)]) == 2
+    assert "of none of the known forms" in capsys.readouterr().err
+
+
+def test_bad_images_are_exit_code_4(source, home, capsys):
+    for index in range(25):
+        (source / "a [bold]" / f"bad {index}.png").write_bytes(b"no image %d" % index)
+    assert imported(source, home) == 4
+    said = capsys.readouterr().err
+    assert said.count("cannot be decoded") == 20
+    assert "error: and 5 more" in said
+    assert "25 bad images, all named in" in said
+    assert imported(source, home, "--skip-bad") == 0
+    said = capsys.readouterr().err
+    assert "going on with an interrupted import: 90 images are done" in said
+    assert "25 bad images are left out; skipped.csv names them" in said
+    record = json.loads((home / "data" / "my-birds" / "import.json").read_text())
+    assert record["left_out"] == 25
+    assert record["origin"] == f"folder: {source}"
+
+
+def test_interrupted_is_told_how_to_go_on(source, home, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainables.data.importing.chunks.decode", interrupt)
+    assert imported(source, home) == 130
+    assert "give the same command again to go on from here" in capsys.readouterr().err
+    assert catalogue.imported(home / "data") == []
+
+
+def test_classes_from_a_file(tmp_path, home):
+    np.savez(
+        tmp_path / "x.npz",
+        x=np.random.default_rng(0).integers(0, 256, (30, 6, 6), np.uint8),
+        y=np.arange(30) % 2,
+    )
+    (tmp_path / "names.txt").write_text("no\n\nyes\n")
+    more = ["--classes", str(tmp_path / "names.txt"), "--splits", ".5", ".25", ".25"]
+    assert imported(tmp_path / "x.npz", home, *more) == 0
+    dataset = locate("my-birds", home / "data")
+    assert dataset.classes == ("no", "yes")
+    assert [sum(dataset.class_counts(s)) for s in ("train", "valid", "test")] == [14, 8, 8]

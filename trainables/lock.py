@@ -1,0 +1,28 @@
+"""Lock files, which the kernel lets go when their holder ends, however it ends.
+
+By `flock`, which Linux and macOS have: a lock that is a mere file would outlive a killed process.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Holds the lock at `path`, whose folders are made; waits while another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def taken(handle: TextIO) -> bool:
+    """Take the lock of an open file, until it is closed; False if somebody else has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""What happens within an epoch: batches, steps, scores. Knows nothing of a trial's life."""

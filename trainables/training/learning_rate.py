@@ -1,0 +1,26 @@
+"""The learning rate as a function of the budget used: nothing to remember, nothing to restore.
+
+WTTF's released code steps its schedule one epoch late, so that its first two epochs
+train at the warm-up's rate and the peak is never reached; here it is.
+"""
+
+import math
+
+from trainables.recipe import Recipe
+
+
+def learning_rate(recipe: Recipe, epoch: float, epochs: int) -> float:
+    """The rate after `epoch` epochs (from 0, in fractions) of a budget of `epochs`.
+
+    `step` changes at whole epochs. `cosine` rises linearly to `lr` over the warm-up (the
+    WTTF's Table 1) and is at `min_lr` when the budget is used up.
+    """
+    if recipe.schedule == "step":
+        return recipe.lr * recipe.gamma ** (int(epoch) // recipe.step_size)
+    used = epoch / epochs
+    if used < recipe.warmup_share:
+        risen = used / recipe.warmup_share
+        return recipe.warmup_lr + (recipe.lr - recipe.warmup_lr) * risen
+    left = max(1 - recipe.warmup_share, math.ulp(1.0))
+    fallen = (used - recipe.warmup_share) / left
+    return recipe.min_lr + (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * fallen)) / 2

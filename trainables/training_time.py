@@ -1,0 +1,114 @@
+"""What the training of a trial took, from the lines of its folder.
+
+Times are wall times of the training part of epochs; validation is apart, commits and the final
+test are in none of them. An epoch that was trained twice after a crash counts once, as the line
+that stands. The first epoch after each opening of the trial holds its warm-up (kernels are chosen,
+caches fill, memory is reserved): it counts in sums, and medians leave it out where another is left.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from trainables import records
+from trainables.metrics import TRAINING_TIME
+from trainables.trial_log import Line
+
+Event = Mapping[str, Any]  # a line of `attempts.jsonl`
+Metrics = Mapping[str, float]  # of an epoch
+
+_SECONDS = 3600  # of an hour
+
+
+class TrainingTime(NamedTuple):
+    """Numbers by their name in `trainables.metrics.TRAINING_TIME`; why one is missing."""
+
+    values: dict[str, float]
+    reasons: dict[str, str]
+
+
+def of_folder(folder: Path, lines: Sequence[Line]) -> TrainingTime:
+    """The times of the trial in `folder`, whose `metrics.jsonl` has these `lines`.
+
+    A folder that does not tell its workers, as one that was written by hand, has a reason instead.
+    """
+    try:
+        workers = json.loads((folder / "provenance.json").read_text())["workers"]
+    except (OSError, ValueError, KeyError) as error:
+        why = f"provenance.json does not tell the trial's workers ({type(error).__name__})"
+        return TrainingTime({}, dict.fromkeys(TRAINING_TIME, why))
+    return training_time(lines, records.read_lines(folder / "attempts.jsonl"), workers)
+
+
+def training_time(
+    lines: Sequence[Line], attempts: Sequence[Event], workers: Mapping[str, Any]
+) -> TrainingTime:
+    """The times of a trial: `lines` of its `metrics.jsonl`, `attempts` of its `attempts.jsonl`.
+
+    `workers` is that entry of its `provenance.json`: their `count` and `device`, at its last start.
+    GPU-hours an epoch are as in section A.4 of "Which Transformer to Favor": training time of an
+    epoch times GPUs, the mean of all epochs. On a CPU there are none. Raises ValueError if no line
+    has a time.
+    """
+    timed = {line.epoch: line.metrics for line in lines if "train_seconds" in line.metrics}
+    if not timed:
+        raise ValueError("no epoch was trained to its end")
+    steady = _steady(timed, attempts)
+    kept = sum(metrics["train_seconds"] for metrics in timed.values())
+    hours = kept * workers["count"] / _SECONDS
+    values = {
+        "train_seconds_per_epoch": median(metrics["train_seconds"] for metrics in steady),
+        "evaluation_seconds_per_epoch": median(metrics["valid_seconds"] for metrics in steady),
+        "worker_hours": hours,
+    }
+    reasons = {}
+    lost = _lost_seconds(timed, {line.epoch: line.ended_unix_s for line in lines}, attempts)
+    if lost is None:
+        reasons["worker_hours_paid"] = "nothing tells when an epoch that was cut off ended"
+    else:
+        values["worker_hours_paid"] = hours + lost * workers["count"] / _SECONDS
+    if workers["device"] == "cuda":
+        values |= {"gpu_hours": hours, "finetune_gpu_hours_per_epoch": hours / len(timed)}
+    else:
+        why = f"trained on the {workers['device'].upper()}"
+        reasons |= dict.fromkeys(("gpu_hours", "finetune_gpu_hours_per_epoch"), why)
+    return TrainingTime(values, reasons)
+
+
+def _steady(timed: Mapping[int, Metrics], attempts: Sequence[Event]) -> list[Metrics]:
+    """The epochs without warm-up; all, if each has it."""
+    opened = {event["epoch"] for event in attempts if event["event"] == "open"} | {0}
+    steady = [metrics for epoch, metrics in timed.items() if epoch - 1 not in opened]
+    return steady or list(timed.values())
+
+
+def _lost_seconds(
+    timed: Mapping[int, Metrics], ended: Mapping[int, float], attempts: Sequence[Event]
+) -> float | None:
+    """At most what training took that is in no time of a line; None if that cannot be told.
+
+    An epoch that was begun again trained no longer than it did afterwards, and not beyond the next
+    event. One that ended the trial lasted until its line, which has no times.
+    """
+    lost = 0.0
+    last = {e["epoch"]: number for number, e in enumerate(attempts) if e["event"] == "epoch"}
+    for number, event in enumerate(attempts):
+        epoch = event["epoch"]
+        if event["event"] != "epoch" or (number == last[epoch] and epoch in timed):
+            continue
+        begun = _unix_s(event)
+        if number == last[epoch] and epoch in ended:
+            lost += ended[epoch] - begun
+        elif number < last[epoch] and epoch in timed:
+            until_next = _unix_s(attempts[number + 1]) - begun
+            lost += min(until_next, timed[epoch]["train_seconds"])
+        else:
+            return None
+    return lost
+
+
+def _unix_s(event: Event) -> float:
+    return datetime.fromisoformat(event["at"]).timestamp()
