@@ -379,7 +379,7 @@ def test_an_unknown_model_is_told_the_nearest():
         ("vit", {"class_token": False}, r"without a class token .* pool must be 'mean'"),
         ("vit", {"class_depth": 1, "pool": "mean"}, "class attention .* needs pool='class'"),
         ("vit", {"class_depth": -1}, "class_depth must lie between 0 and 1000, given -1"),
-        ("vit", {"pool": "max"}, "pool must be one of class, mean, given 'max'"),
+        ("vit", {"pool": "max"}, "pool must be one of class, mean, mean_before_norm, given 'max'"),
         ("switch", {"experts": 0}, "experts must lie between 1 and 1024, given 0"),
         ("vit", {"emb_dropout": -0.1}, r"emb_dropout must lie in \[0, 1\), given -0.1"),
     ],

@@ -41,7 +41,7 @@ PUBLISHED = {
     "ViT-S/16": {**SMALL, **_VIT},
     "ViT-B/16": {**PLAIN, **_VIT, "dim": 768, "heads": 12},
 }
-POOLS = ("class", "mean")
+POOLS = ("class", "mean", "mean_before_norm")
 # far beyond any published model: what is larger is a slip, and would take minutes to refuse
 _MOST_BLOCKS = 1000
 
@@ -55,7 +55,8 @@ class Config(Patches):
     `layer_scale` is the initial value of LayerScale, None leaves it out. `class_position` gives
     the class token a position of its own; `class_depth` adds layers of class attention and keeps
     that token out of the blocks before them. `pool`: the head reads the `class` token or the
-    `mean` of the patches. `block`: `pre_norm`, `post_norm` or `one_residual`. `fine_tune` False
+    `mean` of the patches, each normed, or their mean, normed afterwards (`mean_before_norm`, which
+    is what timm does). `block`: `pre_norm`, `post_norm` or `one_residual`. `fine_tune` False
     freezes all but the head.
     """
 
@@ -201,6 +202,8 @@ class VisionTransformer(nn.Module):
 
     def _read(self, x: torch.Tensor) -> torch.Tensor:
         """(B, N, D) to logits."""
+        if self.config.pool == "mean_before_norm":
+            return self.head(self.norm(x[:, self.geometry.prefix :].mean(dim=1)))
         if self.config.pool == "mean":
             return self.head(self.norm(x)[:, self.geometry.prefix :].mean(dim=1))
         return self.head(self.norm(x[:, :1])[:, 0])
