@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import gelu, layer_norm
 
 from trainables import models
 from trainables.efficiency.count import count
@@ -47,7 +48,8 @@ def better_half(scores: torch.Tensor) -> torch.Tensor:
 
 def scored(predictor: Any, patches: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """Of one image's (patches, D)."""
-    inner = predictor.inward(patches)
+    norm, linear, _ = predictor.inward
+    inner = gelu(linear(layer_norm(patches, (D,), norm.weight, norm.bias, eps=1e-5)))
     shared = sum(
         (w * row for w, row in zip(kept, inner[:, D // 2 :], strict=True)), torch.zeros(())
     )

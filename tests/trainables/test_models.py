@@ -109,6 +109,32 @@ def assert_near(name: str, logits: torch.Tensor, expected: torch.Tensor) -> None
     torch.testing.assert_close(logits.float(), expected, rtol=0.1, atol=near)
 
 
+# of layer norms in networks after published code; all others have 1e-6
+LARGER_EPS = {
+    "cvt": r".",
+    "dynamicvit": r"predictors\.",
+    "efficientmod": r".",
+    "informer": r".",
+    "rest": r".",
+    "wavevit": r"mix\.1\.kv\.0$|^stages\.\d\.norm$",
+}
+OF_TIMM = {"coat", "efficientvit", "focalnet", "swin", "swinv2"}
+
+
+@pytest.mark.parametrize("name", sorted(set(models.names()) - OF_TIMM))
+def test_layer_norms_have_the_epsilon_of_the_published_code(name):
+    for params in models.supplement(name).values():
+        with torch.device("meta"):
+            model = models.build(name, params, image_size=224, num_classes=CLASSES)
+        wrong = {
+            path: module.eps
+            for path, module in model.named_modules()
+            if isinstance(module, nn.LayerNorm)
+            and module.eps != (1e-5 if re.search(LARGER_EPS.get(name, "$^"), path) else 1e-6)
+        }
+        assert wrong == {}
+
+
 def test_the_models_of_the_seeds_are_found():
     assert {"vit", "linformer", "switch", "resnet"} <= set(models.names())
 

@@ -21,6 +21,7 @@ from trainables.models.vit import SMALL
 PUBLISHED = {
     "Dynamic ViT-S/16": {**SMALL, "qkv_bias": True, "class_position": True, "keep_rate": 0.9}
 }
+_NORM_EPS = 1e-5  # of the predictors alone, as the authors have it
 _HIDDEN = 1e-6  # the weight of a hidden key beside that of a kept one
 
 
@@ -103,7 +104,7 @@ class Predictor(nn.Module):
     def __init__(self, branch: Branch):
         super().__init__()
         D = branch.width
-        self.inward = nn.Sequential(branch.make_norm(), nn.Linear(D, D), nn.GELU())
+        self.inward = nn.Sequential(nn.LayerNorm(D, eps=_NORM_EPS), nn.Linear(D, D), nn.GELU())
         self.outward = nn.Sequential(
             nn.Linear(D, D // 2),
             nn.GELU(),
