@@ -58,9 +58,10 @@ def scored(predictor: Any, patches: torch.Tensor, kept: torch.Tensor) -> torch.T
 
 
 def layer(block: Any, image: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """A block with weights exp(score) for keys that are kept."""
+    """A block with weights exp(score) for keys that are kept, and for every token's own."""
     seen = torch.cat((torch.ones(1).double(), kept))
-    seen = seen + HIDDEN * (1 - seen)
+    own = torch.eye(len(seen)).double()
+    seen = own + (1 - own) * (seen + HIDDEN * (1 - seen))
     mixed = []
     for q, k, v in block.mixer.qkv(block.norm(image)).unflatten(1, (3, H, -1)).permute(2, 1, 0, 3):
         weights = (q @ k.T / sqrt(D // H)).exp() * seen
