@@ -125,6 +125,8 @@ def build(
     parts[part] = partial(getattr(module, maker), config=last)
     if hasattr(module, "Norm"):
         parts["norm"] = partial(module.Norm, config=last)
+    if getattr(module, "WEIGHTS_DROPPED", False):
+        parts["weights_dropped"] = True
     return vit.VisionTransformer(shell, **parts, **sizes)
 
 
