@@ -20,8 +20,7 @@ from torch.utils.data import Dataset as Samples
 
 from trainables.data.dataset import DataError, Dataset
 from trainables.data.decode import DecodeError, decode
-from trainables.data.inspection import LABELS_PER_BATCH
-from trainables.data.parquet import first_line, record_batches
+from trainables.data.parquet import LABELS_PER_BATCH, first_line, record_batches
 from trainables.processor import usable_cores
 
 if TYPE_CHECKING:
