@@ -72,7 +72,7 @@ def decoded(
             if folder.exists():
                 return _mapped(folder, shape, dataset, split)
         except _UnusableError as error:
-            logger.warning("%s: %s; the decoded images are made again", folder, error)
+            logger.warning(f"{folder}: {error}; the decoded images are made again")
         _make(dataset, split, folder, shape, progress)
         try:
             return _mapped(folder, shape, dataset, split)

@@ -58,6 +58,19 @@ def test_imported_and_found_by_name(source, home, capsys):
     assert "exists and is of something else" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("home", ["sweeps", "."])
+def test_the_same_again_where_the_images_are(source, capsys, monkeypatch, home):
+    """The home then lies in the source, or is the source."""
+    monkeypatch.chdir(source)
+    asked = ["import", ".", "--home", home, "--to"]
+    assert main([*asked, "one"]) == 0
+    assert main(["show", "one", "--home", home]) == 0  # which leaves a picture
+    assert main([*asked, "one"]) == 0
+    assert "was imported before" in capsys.readouterr().err
+    assert main([*asked, "two"]) == 0
+    assert "90 images of 3 classes" in capsys.readouterr().out
+
+
 def test_unknown_names_are_told_the_imported_ones(source, home):
     imported(source, home)
     assert catalogue.imported(home / "data") == ["my-birds"]

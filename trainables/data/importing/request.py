@@ -54,6 +54,7 @@ def run(
         label_column=given.label_column,
         split_column=given.split_column,
         classes=_classes(given.classes),
+        leave=_ours(given.images, given.home),
     )
     form = given.form or forms.recognised(given.images, options)
     note(f"{given.images} is read as {form}")
@@ -68,6 +69,14 @@ def run(
         progress=progress,
         note=note,
     )
+
+
+def _ours(source: Path, home: Path) -> tuple[Path, ...]:
+    """Folders in the source that are ours: the home, or what lies in it where it is the source."""
+    if home.resolve() != source.resolve():
+        return (home, home / "data")
+    plans = home.glob("*/plan.json") if home.is_dir() else ()
+    return (home / "data", *(plan.parent for plan in plans))
 
 
 def _mistakes(given: argparse.Namespace) -> list[str]:
