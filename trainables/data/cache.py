@@ -153,7 +153,7 @@ def _fill(
     progress: Progress | None,
 ) -> None:
     problems: list[str] = []
-    done = 0
+    done, size = 0, images.shape[-1]
     # Pillow lets go of the interpreter lock while it decodes and resizes.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for batch in _batches(dataset, split, problems):
@@ -163,7 +163,7 @@ def _fill(
 
             def put(index: int, batch: Batch = batch, start: int = done) -> str | None:
                 try:
-                    images[start + index] = decode(batch.images[index], images.shape[-1])
+                    images[start + index] = decode(batch.images[index], size, dataset.bits)
                 except DecodeError as error:
                     return f"{batch.place(index)}: {error}; replace the image or drop the row"
                 return None

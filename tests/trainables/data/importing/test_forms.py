@@ -27,6 +27,7 @@ from trainables.data.importing.forms import (
     table,
 )
 from trainables.data.importing.forms.table import numbered
+from trainables.data.importing.importer import listing_mistakes
 from trainables.data.importing.label_table import texts
 from trainables.data.importing.splitting import TEST, TRAIN, VALID
 
@@ -73,6 +74,30 @@ def test_names_that_cannot_be_printed_are_told(tmp_path):
         "'ant/a\\nb.jpg'",
     ]
     assert {reason for _, reason in listing.problems} == {"its name cannot be printed; rename it"}
+
+
+def test_spaces_of_any_width_are_names_as_others(tmp_path):
+    """No-break, wide and narrow spaces, joiners, and characters newer than this Python's tables."""
+    names = (
+        "a\u00a0b",
+        "鳥\u3000類",
+        "c\u202fd",
+        "\u0645\u06cc\u200c\u062e",
+        "e\u200df",
+        "\U0001fae9",
+    )
+    put(tmp_path, *(f"{name}/{name}.jpg" for name in names))
+    listing = folder.listing(tmp_path, Options())
+    assert not listing.problems
+    assert set(listing.classes) == set(names)
+    assert not listing_mistakes(listing)
+
+
+@pytest.mark.parametrize("name", ["a\u2028b", "a\u2029b", "a\x7fb", "a\x9bb", "gpj.\u202exe"])
+def test_names_that_would_change_a_message_are_told(tmp_path, name):
+    put(tmp_path, "x/1.jpg", "y/1.jpg", f"x/{name}.jpg")
+    listing = folder.listing(tmp_path, Options())
+    assert [reason for _, reason in listing.problems] == ["its name cannot be printed; rename it"]
 
 
 def test_folder(tmp_path):
@@ -628,14 +653,23 @@ def test_arrays_of_every_shape(tmp_path, shape, seen):
     assert not listing.notes
 
 
-@pytest.mark.parametrize("peak", [1, 16, 65_535])
+@pytest.mark.parametrize("peak", [1, 16, 1_023, 4_095, 16_383, 65_535])
 def test_pixels_that_are_no_bytes_are_stretched(peak):
     pixels = np.linspace(0, peak, 32).reshape(2, 4, 4)
     listing = from_arrays({"data": pixels, "target": ["b", "a"]})
     assert listing.classes == ("a", "b")
     wanted = (pixels[1] / peak * 255).round()
     np.testing.assert_array_equal(decoded(listing.read(1)), wanted)
-    assert listing.notes == [f"pixels are stretched from 0..{peak:,} to 0..255"]
+    option = " (--bits gives another range)" if peak > 255 else ""
+    assert listing.notes == [f"pixels are stretched from 0..{peak:,} to 0..255{option}"]
+
+
+def test_the_range_of_pixels_may_be_said():
+    pixels = np.linspace(0, 900, 32).reshape(2, 4, 4)
+    listing = from_arrays({"data": pixels, "target": ["b", "a"]}, bits=12)
+    np.testing.assert_array_equal(decoded(listing.read(1)), (pixels[1] / 4095 * 255).round())
+    with pytest.raises(DataError, match=r"pixels from 0 to 900; bring them to one of: 0\.\.511"):
+        from_arrays({"data": pixels, "target": ["b", "a"]}, bits=9)
 
 
 def test_a_bunch_of_scikit_learn():

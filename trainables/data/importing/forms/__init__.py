@@ -22,7 +22,8 @@ class Options:
     """What a person says of a source beyond its path; forms use what they have a use for.
 
     `labels` are files of labels; the columns are names of columns in them, guessed where None;
-    `classes` names the classes in the order of their numbers. Folders in `leave` are no part of the
+    `classes` names the classes in the order of their numbers. `bits` are those that pixels of more
+    than 8 use. Folders in `leave` are no part of the
     source, though they may lie in it.
     """
 
@@ -31,6 +32,7 @@ class Options:
     label_column: str | None = None
     split_column: str | None = None
     classes: tuple[str, ...] | None = None
+    bits: int | None = None
     leave: tuple[Path, ...] = ()
 
 
