@@ -18,11 +18,13 @@ from pathlib import Path
 from trainables import home
 from trainables.data import contact_sheet
 from trainables.data.catalogue import locate, names, unknown
-from trainables.data.dataset import SPLITS, Dataset, Progress
+from trainables.data.dataset import SPLITS, WHOLE, Dataset, Progress
 from trainables.data.describe import describe
 from trainables.data.folder import open_dataset
 from trainables.data.importing import published_sets, request
 from trainables.errors import Exit, exit_code
+
+CORRECTED = "Symmetries, source and licence may be corrected in its dataset.json."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +74,7 @@ def _import(options: argparse.Namespace) -> None:
         _tell("interrupted; give the same command again to go on from here")
         raise
     _say(f"{dataset.path}: {_summary(dataset)}")
-    _say(f"{dataset.symmetries}; they, source and licence may be corrected in its dataset.json.")
+    _say(_assumed(dataset))
 
 
 def _published(_: argparse.Namespace) -> None:
@@ -94,7 +96,7 @@ def _describe(options: argparse.Namespace) -> None:
         describe(options.path, progress=progress)
     dataset = open_dataset(options.path)
     _say(f"{dataset.path / 'dataset.json'}: {_summary(dataset)}")
-    _say("Its symmetries, source and licence may be corrected there by hand.")
+    _say(f"Assumed: {dataset.symmetries}. {CORRECTED}")
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -114,10 +116,27 @@ def _show(options: argparse.Namespace) -> None:
     Console().print(table)
     sheet = options.out or dataset.path / "contact-sheet.png"
     contact_sheet.draw(dataset, sheet)
-    _say(f"mean {dataset.mean}, std {dataset.std}\n{dataset.symmetries}")
+    _say(f"mean {dataset.mean}, std {dataset.std}\n{_allowed(dataset)}")
     _say(f"source: {dataset.source}; licence: {dataset.licence}\ncontact sheet: {sheet}")
     if dataset.num_classes > contact_sheet.MAX_CLASSES:
         _say(f"it draws {contact_sheet.MAX_CLASSES} of the {dataset.num_classes} classes")
+
+
+def _allowed(dataset: Dataset) -> str:
+    """What augmentation may do to its images, and what is white in them, in sentences."""
+    deep = f"; 16-bit pixels are read as {dataset.bits} bits" if dataset.bits != WHOLE else ""
+    return f"for augmentation, {dataset.symmetries}{deep}"
+
+
+def _assumed(dataset: Dataset) -> str:
+    """What an import took for granted, and what changes it."""
+    options = "--horizontal-flip (as of most photographs), --vertical-flip and --rotation DEGREES"
+    return (
+        f"Assumed: {dataset.symmetries} when models are trained, since its class might change.\n"
+        f"If more, or less, leaves the class the same, say so with {options}, or their opposites "
+        f"such as --no-horizontal-flip, under another name with --to; or: {CORRECTED[0].lower()}"
+        f"{CORRECTED[1:]}"
+    )
 
 
 def _summary(dataset: Dataset) -> str:

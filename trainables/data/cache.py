@@ -1,12 +1,15 @@
 """Decoded images on disk, made once a node and mapped into memory by every process.
 
-`decoded` answers at once when the pixels are there. Otherwise one process makes them, under a lock,
-in a folder that gets its name when all is written.
+Where the pixels are there, `decoded` compares their checksums (once in a process; `checksums` says
+what it costs) and their labels with those in the shards. Where they are missing, damaged, or of an
+earlier version that wrote no checksums, one process makes them, under a lock, in a folder that gets
+its name when all is written. That something there was made again is a warning.
 
 Letters: N = images of the split, S = pixels a side.
 """
 
 import errno
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,13 +19,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.data import checksums
 from trainables.data.dataset import DataError, Dataset, Progress
 from trainables.data.decode import DECODE_VERSION, DecodeError, decode
-from trainables.data.parquet import Batch, batches
+from trainables.data.parquet import Batch, batches, labels_in
 from trainables.data.room import check_room
 from trainables.lock import exclusive
 
 SHOWN = 20
+IMAGES, LABELS = FILES = ("images.npy", "labels.npy")
+
+logger = logging.getLogger(__name__)
+
+# What this process has found whole: a file that is changed or replaced is looked at again.
+_found_whole: set[checksums.State] = set()
+
+
+class _UnusableError(Exception):
+    """Why a cache that is there has to be made again."""
 
 
 def default_cache_dir() -> Path:
@@ -48,27 +62,53 @@ def decoded(
     key = f"{dataset.fingerprint[:16]}-{image_size}px-v{DECODE_VERSION}"
     folder = (cache_dir or default_cache_dir()) / key / split
     shape = (dataset.rows(split), 3, image_size, image_size)
-    found = _mapped(folder, shape)
-    if found is None:
-        with exclusive(folder.with_suffix(".lock")):
-            found = _mapped(folder, shape)
-            if found is None:
-                _make(dataset, split, folder, shape, progress)
-                found = _mapped(folder, shape)
-    if found is None:
-        raise OSError(errno.EIO, f"cannot read back what was just written: {folder}")
-    return found
-
-
-def _mapped(folder: Path, shape: tuple[int, ...]) -> tuple[np.memmap, NDArray[np.int64]] | None:
-    """What is in the cache; None if there is nothing, or something damaged that is made again."""
     try:
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        labels = np.load(folder / "labels.npy")
-    except (OSError, ValueError, EOFError):
-        return None
-    whole = images.shape == shape and images.dtype == np.uint8 and labels.shape == shape[:1]
-    return (images, labels) if whole else None
+        if folder.exists():
+            return _mapped(folder, shape, dataset, split)
+    except _UnusableError:
+        pass  # another process may be at it: looked at again under the lock
+    with exclusive(folder.with_suffix(".lock")):
+        try:
+            if folder.exists():
+                return _mapped(folder, shape, dataset, split)
+        except _UnusableError as error:
+            logger.warning(f"{folder}: {error}; the decoded images are made again")
+        _make(dataset, split, folder, shape, progress)
+        try:
+            return _mapped(folder, shape, dataset, split)
+        except _UnusableError as error:
+            said = f"cannot read back what was just written: {folder} ({error})"
+            raise OSError(errno.EIO, said) from error
+
+
+def _mapped(
+    folder: Path, shape: tuple[int, ...], dataset: Dataset, split: str
+) -> tuple[np.memmap, NDArray[np.int64]]:
+    """What is in the cache. Raises _UnusableError if it is damaged or of an earlier version."""
+    try:
+        state = checksums.state(folder, FILES)
+        new = state not in _found_whole
+        if new and (reason := checksums.damage(folder, FILES)):
+            raise _UnusableError(reason)
+        images = np.load(folder / IMAGES, mmap_mode="r")
+        labels = np.load(folder / LABELS)
+    except (OSError, ValueError, EOFError) as error:
+        raise _UnusableError(f"damaged ({error})") from error
+    if images.shape != shape or images.dtype != np.uint8:
+        raise _UnusableError("damaged (its images have another shape)")
+    if new and not np.array_equal(labels, _labels(dataset, split)):
+        raise _UnusableError("damaged (its labels are not those of the shards)")
+    _found_whole.add(state)
+    return images, labels
+
+
+def _labels(dataset: Dataset, split: str) -> NDArray[np.int64]:
+    """Labels (N,) of a split by its shards."""
+    problems: list[str] = []
+    found = [labels_in(path, problems) for path in dataset.shards_of(split)]
+    if problems:
+        raise DataError(problems)
+    return np.concatenate(found)
 
 
 def _make(
@@ -83,11 +123,12 @@ def _make(
         shutil.rmtree(left_over, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        images = _reserved(part / "images.npy", shape)
+        images = _reserved(part / IMAGES, shape)
         labels = np.empty(shape[0], np.int64)
         _fill(dataset, split, images, labels, progress)
         images.flush()
-        np.save(part / "labels.npy", labels)
+        np.save(part / LABELS, labels)
+        checksums.write(part, FILES)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -112,7 +153,7 @@ def _fill(
     progress: Progress | None,
 ) -> None:
     problems: list[str] = []
-    done = 0
+    done, size = 0, images.shape[-1]
     # Pillow lets go of the interpreter lock while it decodes and resizes.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for batch in _batches(dataset, split, problems):
@@ -122,7 +163,7 @@ def _fill(
 
             def put(index: int, batch: Batch = batch, start: int = done) -> str | None:
                 try:
-                    images[start + index] = decode(batch.images[index], images.shape[-1])
+                    images[start + index] = decode(batch.images[index], size, dataset.bits)
                 except DecodeError as error:
                     return f"{batch.place(index)}: {error}; replace the image or drop the row"
                 return None

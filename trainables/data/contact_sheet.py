@@ -53,7 +53,11 @@ def _tiles(
         for index, label in enumerate(batch.labels):
             if placed[label] < wanted[label]:
                 try:
-                    yield int(label), placed[label], decode(batch.images[index], TILE_PX)
+                    yield (
+                        int(label),
+                        placed[label],
+                        decode(batch.images[index], TILE_PX, dataset.bits),
+                    )
                 except DecodeError as error:
                     problems.append(f"{batch.place(index)}: {error}; replace it or drop the row")
                 placed[label] += 1

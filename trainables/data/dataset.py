@@ -10,6 +10,7 @@ from typing import Any
 
 from trainables.errors import Exit, UserError
 
+WHOLE = 16
 SPLITS = ("train", "valid", "test")
 SIDE_FILE = "dataset.json"
 FORMAT_VERSION = 1
@@ -32,6 +33,18 @@ class Symmetries:
     horizontal_flip: bool = False
     vertical_flip: bool = False
 
+    def __str__(self) -> str:
+        flips = {"left to right": self.horizontal_flip, "upside down": self.vertical_flip}
+        sides = [side for side, allowed in flips.items() if allowed]
+        turned = (
+            f"turned by up to {self.rotation_degrees:g} degrees" if self.rotation_degrees else ""
+        )
+        mirrored = f"mirrored {' and '.join(sides)}" if sides else ""
+        allowed = " or ".join(filter(None, (turned, mirrored)))
+        if not allowed:
+            return "no image may be turned or mirrored"
+        return f"an image may be {allowed}"
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -52,7 +65,8 @@ class Dataset:
     """Labelled images in Parquet shards under `path`, in the splits train, valid and test.
 
     `mean` and `std` are per RGB channel of the train split, on a scale of 0..1; `image_size` is
-    the native size in pixels; `counts` has the images of each class in each split.
+    the native size in pixels; `counts` has the images of each class in each split; `bits` are those
+    that pixels of 16-bit images use.
     """
 
     path: Path
@@ -66,6 +80,7 @@ class Dataset:
     shards: tuple[Shard, ...]
     source: str
     licence: str
+    bits: int = WHOLE
 
     @property
     def num_classes(self) -> int:
@@ -87,6 +102,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """Names the content: SHA-256 over the hashes of the shards and what is said of them."""
         said = [self.classes, self.mean, self.std, asdict(self.symmetries)]
+        said += [self.bits] if self.bits != WHOLE else []
         content = [sorted(shard.sha256 for shard in self.shards), said]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -107,6 +123,7 @@ class Dataset:
             "shards": [asdict(shard) for shard in self.shards],
             "source": self.source,
             "licence": self.licence,
+            **({"bits": self.bits} if self.bits != WHOLE else {}),
         }
 
     @classmethod
@@ -124,4 +141,5 @@ class Dataset:
             shards=tuple(Shard(**shard) for shard in document["shards"]),
             source=document["source"],
             licence=document["licence"],
+            bits=document.get("bits", WHOLE),
         )

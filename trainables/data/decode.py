@@ -1,17 +1,24 @@
 """From an encoded image to RGB pixels of the size a model takes.
 
 What is stored is turned into what a person would see: EXIF orientation is applied, transparency is
-put on black, 16 bits are scaled to 8, palettes, CMYK and grey become RGB. Then the largest centred
-square is cut out and resized with Pillow's bicubic filter, whose support grows when an image
-shrinks (so it does not alias) and which enlarges smoothly; BOX would show blocks when enlarging,
-LANCZOS rings at the hard edges of digits.
+put on black, 16 bits (or as many of them as are used) are scaled to 8, palettes, CMYK and grey
+become RGB. Then the largest centred square is cut out and resized with Pillow's bicubic filter,
+whose support grows when an image shrinks (so it does not alias) and which enlarges smoothly; BOX
+would show blocks when enlarging, LANCZOS rings at the hard edges of digits.
 """
 
 import io
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trainables.data.dataset import WHOLE
+from trainables.data.deep_pixels import is_deep, values
+from trainables.data.png import without_metadata
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,38 +27,66 @@ if TYPE_CHECKING:
 DECODE_VERSION = 1
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 64_000_000
+ORIENTATION = 0x0112
+
+T = TypeVar("T")
+
+# They name files of this machine, and no image: what cannot be decoded is an error anyway.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class DecodeError(ValueError):
     """An image that cannot be decoded rightly, and why."""
 
 
-def decode(encoded: bytes | None, size: int) -> NDArray[np.uint8]:
+def decode(encoded: bytes | None, size: int, bits: int = WHOLE) -> NDArray[np.uint8]:
     """RGB bytes (3, size, size) of an encoded image; of an animation, its first frame.
 
-    Raises DecodeError with the reason: no bytes, another format, truncated, more than 64 million
-    pixels (looked at before anything is decoded), or pixels whose range is unknown.
+    Of 16-bit pixels, `bits` are used: 2**bits - 1 is white, and so is what is above. Raises
+    DecodeError with the reason: no bytes, another format, truncated, more than 64 million pixels
+    (looked at before anything is decoded), or pixels whose range is unknown.
     """
-    from PIL import Image
-
-    try:
-        image = _square(_to_rgb(_upright(_opened(encoded))))
-        if image.width != size:
-            image = image.resize((size, size), Image.Resampling.BICUBIC)
-        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
-    except DecodeError:
-        raise
-    except Exception as error:
-        # Hostile bytes raise nearly anything inside Pillow; all of it means the same here.
-        raise DecodeError(str(error).rstrip(".") or type(error).__name__) from error
+    return _read(encoded, lambda plain: _pixels(plain, size, bits))
 
 
 def shorter_side(encoded: bytes | None) -> int:
     """Pixels of an encoded image's shorter side, from its header."""
-    return min(_opened(encoded).size)
+    return _read(encoded, lambda plain: min(_opened(plain).size))
 
 
-def _opened(encoded: bytes | None) -> "Image":
+def peak(encoded: bytes | None) -> int | None:
+    """The highest pixel of a 16-bit image, transparency aside; None for other images."""
+    if not encoded or not is_deep(encoded):
+        return None
+    found = _read(encoded, lambda plain: values(_opened(plain), plain))
+    return None if found is None else int(found[..., :3].max() if found.ndim == 3 else found.max())
+
+
+def _read(encoded: bytes | None, work: Callable[[bytes], T]) -> T:
+    """What `work` makes of an image; of a PNG whose metadata cannot be read, without them."""
+    try:
+        return work(encoded or b"")
+    except Exception as error:
+        # Hostile bytes raise nearly anything inside Pillow; all of it means the same here.
+        if bare := without_metadata(encoded or b""):
+            with suppress(Exception):
+                return work(bare)
+        if isinstance(error, DecodeError):
+            raise
+        raise DecodeError(str(error).rstrip(".") or type(error).__name__) from error
+
+
+def _pixels(encoded: bytes, size: int, bits: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    opened = _opened(encoded)
+    image = _square(_upright(_to_rgb(opened, encoded, bits), opened))
+    if image.width != size:
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def _opened(encoded: bytes) -> "Image":
     from PIL import Image, UnidentifiedImageError
 
     if not encoded:
@@ -67,19 +102,33 @@ def _opened(encoded: bytes | None) -> "Image":
     return image
 
 
-def _upright(image: "Image") -> "Image":
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(image)
-
-
-def _to_rgb(image: "Image") -> "Image":
+def _upright(rgb: "Image", opened: "Image") -> "Image":
+    """Pixels as the EXIF orientation of their file says; EXIF that cannot be read says nothing."""
     from PIL import Image
 
-    if image.mode.startswith("I"):
-        return Image.fromarray(_eight_bits(image)).convert("RGB")
+    turns = Image.Transpose
+    methods = {
+        2: turns.FLIP_LEFT_RIGHT,
+        3: turns.ROTATE_180,
+        4: turns.FLIP_TOP_BOTTOM,
+        5: turns.TRANSPOSE,
+        6: turns.ROTATE_270,
+        7: turns.TRANSVERSE,
+        8: turns.ROTATE_90,
+    }
+    method = None
+    with suppress(Exception):  # as hostile as pixels are
+        method = methods.get(opened.getexif().get(ORIENTATION, 1))
+    return rgb if method is None else rgb.transpose(method)
+
+
+def _to_rgb(image: "Image", encoded: bytes, bits: int) -> "Image":
+    from PIL import Image
+
     if image.mode == "F":
         raise DecodeError("floating-point pixels have no known range; store 8 or 16 bits")
+    if image.mode.startswith("I") or (bits < WHOLE and is_deep(encoded)):
+        image = _eight_bits(image, encoded, bits)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         black = Image.new("RGBA", rgba.size, (0, 0, 0, 255))
@@ -87,11 +136,21 @@ def _to_rgb(image: "Image") -> "Image":
     return image.convert("RGB")
 
 
-def _eight_bits(image: "Image") -> NDArray[np.uint8]:
-    pixels = np.asarray(image)
-    if pixels.min() < 0 or pixels.max() > 65_535:
+def _eight_bits(image: "Image", encoded: bytes, bits: int) -> "Image":
+    """An image of 16 bits with pixels scaled to 8; any other as it is."""
+    from PIL import Image
+
+    deep = values(image, encoded)
+    if deep is None:
+        return image
+    if deep.min() < 0 or deep.max() > 65_535:
         raise DecodeError("32-bit pixels have no known range; store 8 or 16 bits")
-    return ((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+    white = np.full(deep.shape[2:], 2**bits - 1, np.uint32)
+    if image.mode == "RGBA" and deep[..., 3].max() > white[3]:
+        white[3] = 65_535  # what is opaque is so whatever the camera's range
+    scaled = (np.minimum(deep, white).astype(np.uint32) * 255 + white // 2) // white
+    mode = "L" if deep.ndim == 2 else image.mode
+    return Image.frombytes(mode, image.size, scaled.astype(np.uint8).tobytes())
 
 
 def _square(image: "Image") -> "Image":

@@ -1,6 +1,7 @@
 """Writes the side file of a folder of shards: counts, statistics, hashes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from trainables.data import side_file
 from trainables.data.dataset import (
     SIDE_FILE,
     SPLITS,
+    WHOLE,
     DataError,
     Dataset,
     Progress,
     Shard,
     Symmetries,
 )
-from trainables.data.decode import DecodeError, decode, shorter_side
+from trainables.data.decode import DecodeError, decode, peak, shorter_side
+from trainables.data.deep_pixels import bits_for
 from trainables.data.folder import (
     by_split,
     inspect_all,
@@ -42,15 +45,22 @@ class About:
     symmetries: Symmetries | None = None
     source: str | None = None
     licence: str | None = None
+    bits: int | None = None
 
 
-def describe(path: Path, about: About | None = None, progress: Progress | None = None) -> Dataset:
+def describe(
+    path: Path,
+    about: About | None = None,
+    progress: Progress | None = None,
+    bits: int | None = None,
+) -> Dataset:
     """Scans the shards in `path` and writes `dataset.json` beside them.
 
     What `about` leaves open is taken from the `dataset.json` that is there, if one is; without one
-    class names come from Hugging Face's schema metadata or are "0", "1", ..., and symmetries are
-    none. Mean and standard deviation are over up to 2,000 evenly spaced training images. Raises
-    DataError with all mistakes of the shards, and then writes nothing.
+    class names come from Hugging Face's schema metadata or are "0", "1", ..., symmetries are none,
+    and the `bits` of 16-bit images are as many as their highest pixel needs. Mean and standard
+    deviation are over up to 2,000 evenly spaced training images. Raises DataError with all mistakes
+    of the shards, and then writes nothing.
     """
     files = parquet_files(path)
     problems = misnamed(files)
@@ -73,7 +83,8 @@ def describe(path: Path, about: About | None = None, progress: Progress | None =
         problems.append(f"{path}: {len(names)} class; a classifier needs two; add images of others")
     if problems:
         raise DataError(problems)
-    mean, std, image_size = _statistics(files, int(totals["train"].sum()), progress)
+    bits = bits or about.bits or bits_for(max(_peaks(files), default=2**WHOLE - 1))
+    mean, std, image_size = _statistics(files, int(totals["train"].sum()), bits, progress)
     dataset = Dataset(
         path=path,
         name=about.name or path.resolve().name,
@@ -89,6 +100,7 @@ def describe(path: Path, about: About | None = None, progress: Progress | None =
         ),
         source=about.source or "unknown",
         licence=about.licence or "unknown",
+        bits=bits,
     )
     side_file.write(dataset)
     return dataset
@@ -117,8 +129,17 @@ def _highest_label(totals: Mapping[str, NDArray[np.int64]]) -> int:
     return max(int(np.flatnonzero(numbers).max(initial=0)) for numbers in totals.values())
 
 
+def _peaks(files: Sequence[Path]) -> Iterator[int]:
+    """The highest pixel of every 16-bit image; what cannot be decoded is named elsewhere."""
+    for batch in (batch for file in files for batch in batches(file, [])):
+        for encoded in batch.images:
+            with suppress(DecodeError):
+                if (found := peak(encoded)) is not None:
+                    yield found
+
+
 def _statistics(
-    files: Sequence[Path], rows: int, progress: Progress | None
+    files: Sequence[Path], rows: int, bits: int, progress: Progress | None
 ) -> tuple[tuple[float, float, float], tuple[float, float, float], int]:
     """Mean and standard deviation of RGB (0..1) and the median shorter side in pixels."""
     total = min(rows, SAMPLE)
@@ -133,7 +154,7 @@ def _statistics(
                 continue
             try:
                 sides.append(shorter_side(encoded))
-                image = decode(encoded, min(sides[-1], SAMPLE_PX)) / 255
+                image = decode(encoded, min(sides[-1], SAMPLE_PX), bits) / 255
             except DecodeError as error:
                 problems.append(f"{batch.place(index)}: {error}; replace the image or drop the row")
                 continue

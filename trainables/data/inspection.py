@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.parquet import first_line, record_batches
+from trainables.data.parquet import LABELS_PER_BATCH, first_line, record_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
 WANTED = "image struct<bytes: binary, path: string> and label int64"
-LABELS_PER_BATCH = 65_536
 # Where nothing says how many classes there are: no label is above this.
 MAX_CLASSES = 100_000
 

@@ -25,6 +25,7 @@ SHARD_NAME = re.compile(r"(train|valid|test)-(\d{5})-of-(\d{5})\.parquet")
 ROWS_PER_SHARD = 2048
 ROWS_PER_GROUP = 128
 IMAGES_PER_BATCH = 64
+LABELS_PER_BATCH = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,21 @@ def batches(path: Path, problems: list[str]) -> Iterator[Batch]:
             images = rows.column("image").field("bytes").to_pylist()
             labels = rows.column("label").to_numpy(zero_copy_only=False)
             yield Batch(path.name, group, row, images, labels)
+
+
+def labels_in(path: Path, problems: list[str]) -> NDArray[np.int64]:
+    """The labels of all rows of a shard, -1 for null; what is damaged is added to `problems`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = [np.zeros(0, np.int64)]
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for *_, rows in record_batches(path.name, file, ["label"], LABELS_PER_BATCH, problems):
+                found.append(rows.column(0).fill_null(-1).to_numpy(zero_copy_only=False))
+    except (pa.ArrowException, OSError) as error:
+        problems.append(f"{path.name}: damaged ({first_line(error)}); copy the file again")
+    return np.concatenate(found)
 
 
 def record_batches(

@@ -14,6 +14,7 @@ from trainables.data.dataset import (
     FORMAT_VERSION,
     SIDE_FILE,
     SPLITS,
+    WHOLE,
     DataError,
     Dataset,
     Symmetries,
@@ -58,6 +59,8 @@ def _problems(document: Any) -> list[str]:
             problems.append(f"{key!r} is missing, wanted {wanted}")
         elif not holds(document[key]):
             problems.append(f"{key!r} should be {wanted}, is {_short(document[key])}")
+    if "bits" in document and document["bits"] not in range(8, WHOLE + 1):
+        problems.append(f"'bits' should be a number from 8 to 16, is {_short(document['bits'])}")
     if not problems:
         classes = len(document["classes"])
         problems = [

@@ -20,8 +20,7 @@ from torch.utils.data import Dataset as Samples
 
 from trainables.data.dataset import DataError, Dataset
 from trainables.data.decode import DecodeError, decode
-from trainables.data.inspection import LABELS_PER_BATCH
-from trainables.data.parquet import first_line, record_batches
+from trainables.data.parquet import LABELS_PER_BATCH, first_line, record_batches
 from trainables.processor import usable_cores
 
 if TYPE_CHECKING:
@@ -62,7 +61,8 @@ class Stream:
     def __init__(
         self, dataset: Dataset, split: str, image_size: int, *, workers: int | None = None
     ):
-        self._image_size, self._split, self._folder = image_size, split, dataset.path
+        self._image_size, self._bits = image_size, dataset.bits
+        self._split, self._folder = split, dataset.path
         self._workers = len(usable_cores()) if workers is None else workers
         self._groups, self.labels = _contents(dataset, split)
         self._starts = [0, *accumulate(group.rows for group in self._groups)]
@@ -110,7 +110,7 @@ class Stream:
         workers = min(self._workers, len(order))
         workers = workers if workers > 1 else 0
         loader = DataLoader(
-            _Reader(self._groups, self._starts, self._image_size, self._window),
+            _Reader(self._groups, self._starts, self._image_size, self._bits, self._window),
             batch_sampler=map(torch.Tensor.tolist, order),
             num_workers=workers,
             # a fork of a process with threads could hang
@@ -158,8 +158,11 @@ def _as_it_is(found: Any) -> Any:
 class _Reader(Samples):
     """Whole batches of samples; holds the encoded images of the last `capacity` row groups."""
 
-    def __init__(self, groups: list[_Group], starts: list[int], image_size: int, capacity: int):
-        self._groups, self._starts, self._image_size = groups, starts, image_size
+    def __init__(
+        self, groups: list[_Group], starts: list[int], image_size: int, bits: int, capacity: int
+    ):
+        self._groups, self._starts = groups, starts
+        self._image_size, self._bits = image_size, bits
         self._capacity = capacity
         self._held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
 
@@ -181,7 +184,7 @@ class _Reader(Samples):
             for place in places[number]:
                 row = indices[place] - self._starts[number]
                 try:
-                    images[place] = decode(encoded[row].as_py(), self._image_size)
+                    images[place] = decode(encoded[row].as_py(), self._image_size, self._bits)
                 except DecodeError as error:
                     where = Position(group.file, group.number, group.first_row + row)
                     problems.append(f"{where}: {error}; replace the image or drop the row")

@@ -1,7 +1,10 @@
 """The cache of decoded images: made once, by one process, right or not at all."""
 
 import io
+import json
 import multiprocessing
+import os
+import random
 import shutil
 from collections import namedtuple
 from concurrent.futures import ProcessPoolExecutor
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.data import DataError, cache, decoded, describe
+from trainables.data import DataError, cache, checksums, decoded, describe
 from trainables.data.parquet import write_split
 
 ROWS = 150
@@ -72,6 +75,69 @@ def test_damaged_cache_is_made_again(dataset, store):
     path.write_bytes(path.read_bytes()[:-100])
     images, _ = decoded(dataset, "test", 6, store)
     assert images[-1, 0, 0, 0] == ROWS - 1
+
+
+def flipped(path, place, bit):
+    """Flips a bit as a bad disk does: the time of the last change stays."""
+    before = path.stat()
+    with path.open("r+b") as handle:
+        handle.seek(place)
+        (byte,) = handle.read(1)
+        handle.seek(place)
+        handle.write(bytes([byte ^ (1 << bit)]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "checksums.json"])
+def test_no_flipped_bit_goes_unnoticed(dataset, store, name, caplog, monkeypatch):
+    monkeypatch.setattr(checksums, "BLOCK_BYTES", 5000)
+    wanted, labels = decoded(dataset, "test", 6, store)
+    wanted, draw = np.array(wanted), random.Random(0)
+    for _ in range(30):
+        (path,) = store.rglob(name)
+        flipped(path, draw.randrange(path.stat().st_size), draw.randrange(8))
+        monkeypatch.setattr(cache, "_found_whole", set())  # as in a new process
+        caplog.clear()
+        again, again_labels = decoded(dataset, "test", 6, store)
+        np.testing.assert_array_equal(again, wanted)
+        np.testing.assert_array_equal(again_labels, labels)
+        (said,) = [record.getMessage() for record in caplog.records]
+        assert str(path.parent) in said
+        assert "the decoded images are made again" in said
+
+
+def test_a_whole_cache_is_read_once_a_process(dataset, store, monkeypatch, caplog):
+    decoded(dataset, "test", 6, store)
+    monkeypatch.setattr(checksums, "of_file", lambda _: pytest.fail("read again"))
+    decoded(dataset, "test", 6, store)
+    monkeypatch.setattr(cache, "_found_whole", set())
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        decoded(dataset, "test", 6, store)
+    assert not caplog.records
+
+
+def test_labels_are_those_of_the_shards(dataset, store, caplog):
+    """Labels that were written wrong have the right checksum: only the shards know better."""
+    decoded(dataset, "test", 6, store)
+    (path,) = store.rglob("labels.npy")
+    np.save(path, np.full(ROWS, 2))
+    sums = {name: checksums.of_file(path.parent / name) for name in ("images.npy", "labels.npy")}
+    (path.parent / "checksums.json").write_text(json.dumps(sums))
+    _, labels = decoded(dataset, "test", 6, store)
+    assert labels.tolist() == [i % 3 for i in range(ROWS)]
+    assert "its labels are not those of the shards" in caplog.text
+
+
+def test_a_cache_without_checksums_is_made_again(dataset, store, caplog):
+    """As an earlier version wrote it."""
+    decoded(dataset, "test", 6, store)
+    (path,) = store.rglob("checksums.json")
+    path.unlink()
+    np.save(path.with_name("images.npy"), np.zeros((ROWS, 3, 6, 6), np.uint8))
+    images, _ = decoded(dataset, "test", 6, store)
+    assert images[-1, 0, 0, 0] == ROWS - 1
+    assert "without checksums, from an earlier version" in caplog.text
+    assert path.exists()
 
 
 def _process(arguments):

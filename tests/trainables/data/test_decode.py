@@ -1,12 +1,16 @@
 """Decoding: every kind of image becomes what a person would see, or an error that says why."""
 
 import io
+import struct
+import subprocess
+import sys
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.data.decode import DecodeError, decode, shorter_side
+from trainables.data.decode import DecodeError, decode, peak, shorter_side
 
 RAMP = np.linspace(0, 65_535, 256 * 256).round().astype(np.uint16).reshape(256, 256)
 
@@ -48,6 +52,86 @@ def test_sixteen_bits_are_scaled_not_clipped(mode):
     result = decode(encoded(image, "PNG" if mode == "I;16" else "TIFF"), 256)
     assert len(np.unique(result)) > 200
     np.testing.assert_array_equal(result[0], (RAMP / 257).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("mode", ["I;16", "I", "I;16B"])
+def test_fewer_bits_in_sixteen(mode, bits):
+    """A camera of 12 bits wrote its values as they were: nearly all of their levels are seen."""
+    ramp = (RAMP >> (16 - bits)).astype({"I;16": "<u2", "I": "<i4", "I;16B": ">u2"}[mode])
+    data = encoded(Image.fromarray(ramp), "PNG" if mode == "I;16" else "TIFF")
+    assert peak(data) == 2**bits - 1
+    result = decode(data, 256, bits)
+    assert len(np.unique(result)) == 256
+    wanted = (ramp.astype(float) * 255 / (2**bits - 1)).round()
+    assert np.abs(result[0] - wanted).max() <= 1
+    assert decode(data, 256, 8).max() == 255  # what is above white is white
+
+
+def sixteen_bit_png(pixels: np.ndarray, colour_type: int, *more: tuple[bytes, bytes]) -> bytes:
+    height, width = pixels.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(map(chunk, *zip(*chunks, strict=True)))
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+def sixteen_bit_tiff(pixels: np.ndarray, order: str, compression: int) -> bytes:
+    """Uncompressed (1) or deflated (8), in the order "<" or ">" of bytes."""
+    height, width, channels = pixels.shape
+    data = pixels.astype(f"{order}u2").tobytes()
+    data = zlib.compress(data) if compression == 8 else data
+    depths = struct.pack(f"{order}{channels}H", *[16] * channels)
+    count = 10 if channels == 4 else 9
+    place = 8 + 2 + 12 * count + 4
+    tags = [(256, 1, width), (257, 1, height), (258, channels, place), (259, 1, compression)]
+    tags += [(262, 1, 2), (273, 1, place + len(depths)), (277, 1, channels), (278, 1, height)]
+    tags += [(279, 1, len(data))] + [(338, 1, 2)] * (channels == 4)
+    ifd = b"".join(struct.pack(f"{order}HHII", tag, 4, *rest) for tag, *rest in tags[:2])
+    for tag, number, value in tags[2:]:
+        short = tag not in (273, 279)
+        kind, layout = (3, "HH") if short and number == 1 else (3 if short else 4, "I")
+        ifd += struct.pack(f"{order}HHI{layout}", tag, kind, number, *([value, 0][: len(layout)]))
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, count)
+    return start + ifd + struct.pack(f"{order}I", 0) + depths + data
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("kind", ["png", "<1", "<8", ">1", ">8"])
+def test_colours_of_sixteen_bits_keep_their_lower_byte(kind, channels):
+    pixels = np.random.default_rng(0).integers(0, 4096, (16, 16, channels), np.uint16)
+    pixels[0, 0] = 4095
+    if channels == 4:
+        pixels[..., 3] = 65_535
+    colour_type = 2 if channels == 3 else 6
+    if kind == "png":
+        data = sixteen_bit_png(pixels, colour_type)
+    else:
+        data = sixteen_bit_tiff(pixels, kind[0], int(kind[1]))
+    assert peak(data) == 4095
+    seen = decode(data, 16, 12).transpose(1, 2, 0)
+    assert np.abs(seen - pixels[..., :3] * 255.0 / 4095).max() <= 1
+    assert decode(data, 16).max() == 4095 // 256  # the whole range, where that is asked for
+
+
+def test_grey_of_sixteen_bits_with_transparency():
+    """Pillow gives no way to its lower byte: the brightness is right, with fewer levels."""
+    pixels = np.zeros((4, 4, 2), np.uint16)
+    pixels[..., 0], pixels[..., 1] = 2048, 65_535
+    seen = decode(sixteen_bit_png(pixels, 4), 4, 12)
+    assert np.abs(seen.astype(int) - 128).max() <= 16
+
+
+def test_eight_bits_have_no_peak():
+    for kind in ("PNG", "JPEG", "TIFF", "GIF"):
+        data = encoded(corners(), kind)
+        assert peak(data) is None
+        np.testing.assert_array_equal(decode(data, 8), decode(data, 8, 12))
 
 
 def test_thirty_two_bit_and_float_pixels_are_refused():
@@ -92,6 +176,82 @@ def test_exif_orientation_is_applied(kind):
     data = encoded(corners(16), kind, exif=exif, **lossless.get(kind, {}))
     upright = np.asarray(corners(16).transpose(Image.Transpose.ROTATE_270)).transpose(2, 0, 1)
     assert np.abs(decode(data, 16).astype(int) - upright)[:, 2::4, 2::4].max() < 40
+
+
+BAD_EXIF = {
+    "a division by zero": [(0x112, 3, 1, (6, 0)), (0x11A, 10, 1, None)],
+    "a type that is none": [(0x112, 3, 1, (6, 0)), (0x11A, 77, 1, (0, 0))],
+    "values outside": [(0x112, 3, 1, (6, 0)), (0x8769, 4, 1, (0xFFFF, 0xFFFF))],
+    "an orientation that is none": [(0x112, 3, 1, (99, 0))],
+    "an orientation of texts": [(0x112, 2, 4, (0x6161, 0x61))],
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("fault", BAD_EXIF)
+def test_a_fault_in_exif_is_none_of_the_image(fault):
+    entries = BAD_EXIF[fault]
+    tags = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries or []))
+    for tag, kind, count, value in entries or []:
+        at = 8 + 2 + 12 * len(entries) + 4
+        place = struct.pack("<I", at) if value is None else struct.pack("<HH", *value)
+        tags += struct.pack("<HHI", tag, kind, count) + place
+    tags += b"\0" * 4 + struct.pack("<ii", -1, 0)
+    exif = b"Exif\0\0" + (tags if entries else b"")
+    plain = encoded(corners(16), "JPEG", quality=95, subsampling=0)
+    marked = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:]
+    png = encoded(corners(16), "PNG", exif=exif)
+    webp = encoded(corners(16), "WEBP", exif=exif, lossless=True)
+    for data in (marked, png, webp):
+        turned = bool(entries) and entries[0] == (0x112, 3, 1, (6, 0))
+        upright = corners(16).transpose(Image.Transpose.ROTATE_270) if turned else corners(16)
+        seen = decode(data, 16).astype(int) - np.asarray(upright).transpose(2, 0, 1)
+        assert np.abs(seen)[:, 2::4, 2::4].max() < 40, fault
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("kind", [b"iTXt", b"zTXt", b"tEXt", b"iCCP", b"eXIf"])
+def test_metadata_of_any_size_are_no_reason(kind, after):
+    """More than Pillow reads, before or after the pixels; damage in them is none either."""
+    text = b"a" * 3_000_000
+    contents = {
+        b"iTXt": b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(text),
+        b"zTXt": b"Comment\0\0" + zlib.compress(text),
+        b"tEXt": b"Comment\0" + text,
+        b"iCCP": b"profile\0\0" + zlib.compress(text),
+        b"eXIf": b"II*\0" + text,
+    }
+    whole = encoded(corners())
+    cut = whole.index(b"IEND" if after else b"IDAT") - 4
+    added = chunk(kind, contents[kind])
+    data = whole[:cut] + added + whole[cut:]
+    np.testing.assert_array_equal(decode(data, 8), decode(whole, 8))
+    assert shorter_side(data) == 8
+    if kind != b"eXIf":
+        damaged = whole[:cut] + added[:-4] + b"\0\0\0\0" + whole[cut:]
+        np.testing.assert_array_equal(decode(damaged, 8), decode(whole, 8))
+
+
+def test_what_pillow_warns_of_is_not_printed():
+    """Its warnings name files of this machine; what cannot be decoded is an error anyway."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHII", 9, 0x11A, 5, 1, 9_999)
+    wide = encoded(Image.new("1", (10_000, 9_000)))
+    code = (
+        "import sys; from trainables.data.decode import DecodeError, decode\n"
+        "for data in map(bytes.fromhex, sys.stdin.read().split()):\n"
+        "    try: decode(data, 8)\n"
+        "    except DecodeError as error: pass\n"
+    )
+    plain = encoded(corners(), "JPEG")
+    marked = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input="\n".join(data.hex() for data in (marked, wide)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
 
 
 def test_first_frame_of_an_animation():

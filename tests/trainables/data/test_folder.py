@@ -250,3 +250,16 @@ def test_all_mistakes_in_one_answer(folder):
     found = problems(folder)
     assert len(found) == 4
     assert all(name in "\n".join(found) for name in ("dataset.json", SHARD, "test-00000"))
+
+
+def test_bits_of_an_older_side_file_and_wrong_ones(folder):
+    """A `dataset.json` without bits is of images that use all 16; described again it keeps them."""
+    assert open_dataset(folder).bits == 16
+    path = folder / "dataset.json"
+    whole = json.loads(path.read_text())
+    assert "bits" not in whole
+    path.write_text(json.dumps(whole | {"bits": 12}))
+    assert open_dataset(folder).bits == describe(folder).bits == 12
+    for wrong in (7, 17, "12", 12.5, None):
+        path.write_text(json.dumps(whole | {"bits": wrong}))
+        assert find("'bits' should be a number from 8 to 16", folder)

@@ -2,12 +2,13 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.data import UnknownDatasetError, catalogue, check, contact_sheet, locate
+from trainables.data import UnknownDatasetError, catalogue, check, contact_sheet, decoded, locate
 from trainables.data.__main__ import main
 from trainables.data.describe import About, describe
 from trainables.data.parquet import write_split
@@ -56,6 +57,77 @@ def test_imported_and_found_by_name(source, home, capsys):
     assert "was imported before" in capsys.readouterr().err
     assert imported(source, home) == 2
     assert "exists and is of something else" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "Assumed: no image may be turned or mirrored when models are trained"),
+        (["--horizontal-flip"], "Assumed: an image may be mirrored left to right when"),
+        (
+            ["--rotation", "90", "--horizontal-flip", "--vertical-flip"],
+            "an image may be turned by up to 90 degrees or mirrored left to right and upside down",
+        ),
+    ],
+)
+def test_what_is_assumed_is_said_and_what_changes_it(source, home, capsys, options, said):
+    assert imported(source, home, *options) == 0
+    printed = capsys.readouterr().out
+    assert said in printed
+    for option in ("--horizontal-flip", "--vertical-flip", "--rotation", "--no-horizontal-flip"):
+        assert option in printed
+    assert "Symmetries(" not in printed
+    assert main(["show", "my-birds", "--home", str(home)]) == 0
+    assert "Symmetries(" not in (shown := capsys.readouterr().out)
+    assert "for augmentation, " in shown
+
+
+def test_a_form_that_knows_its_symmetries_can_be_told_others(tmp_path, home):
+    for split, ids in {"train": range(30), "valid": range(30, 60), "test": range(60, 90)}.items():
+        rows = [f"{index},{index % 3}" for index in ids]
+        table = "\n".join(["galaxyID,label4", *rows])
+        (tmp_path / f"gz2_{split}.csv").write_text(table)
+        for index in ids:
+            (tmp_path / f"{index}.png").write_bytes(png(index))
+    more = ["--label-column", "label4", "--no-horizontal-flip", "--rotation", "0"]
+    assert imported(tmp_path, home, *more) == 0
+    symmetries = locate("my-birds", home / "data").symmetries
+    assert (symmetries.rotation_degrees, symmetries.horizontal_flip) == (0, False)
+    assert symmetries.vertical_flip  # of which nothing was said
+
+
+def test_sixteen_bit_images_of_a_twelve_bit_camera(tmp_path, home, capsys):
+    for index in range(60):
+        path = tmp_path / "cells" / "ab"[index % 2] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(index).integers(0, 4096, (16, 16), np.uint16)
+        Image.fromarray(pixels).save(path)
+    assert imported(tmp_path / "cells", home) == 0
+    assert "read as 12 bits, 4,095 is white; --bits 16" in capsys.readouterr().err
+    dataset = locate("my-birds", home / "data")
+    assert dataset.mean == pytest.approx((0.5, 0.5, 0.5), abs=0.03)
+    images, _ = decoded(dataset, "train", 16, tmp_path / "cache")
+    assert len(np.unique(images)) == 256
+    assert main(["show", "my-birds", "--home", str(home)]) == 0
+    assert "16-bit pixels are read as 12 bits" in capsys.readouterr().out
+    shutil.rmtree(dataset.path)
+    assert imported(tmp_path / "cells", home, "--bits", "16") == 0
+    assert locate("my-birds", home / "data").mean[0] < 0.05
+    assert imported(tmp_path / "cells", home, "--bits", "4") == 2
+    assert "--bits 4: give a number from 8 to 16" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("home", ["sweeps", "."])
+def test_the_same_again_where_the_images_are(source, capsys, monkeypatch, home):
+    """The home then lies in the source, or is the source."""
+    monkeypatch.chdir(source)
+    asked = ["import", ".", "--home", home, "--to"]
+    assert main([*asked, "one"]) == 0
+    assert main(["show", "one", "--home", home]) == 0  # which leaves a picture
+    assert main([*asked, "one"]) == 0
+    assert "was imported before" in capsys.readouterr().err
+    assert main([*asked, "two"]) == 0
+    assert "90 images of 3 classes" in capsys.readouterr().out
 
 
 def test_unknown_names_are_told_the_imported_ones(source, home):

@@ -56,6 +56,21 @@ def datasets(tmp_path_factory):
     return {size: make(folder / str(size), [jpeg(i) for i in range(size)]) for size in SIZES}
 
 
+def test_sixteen_bits_are_the_same_in_every_way(tmp_path):
+    def grey(seed: int) -> bytes:
+        noise = np.random.default_rng(seed).integers(0, 4096, (PX, PX), np.uint16)
+        buffer = io.BytesIO()
+        Image.fromarray(noise).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    dataset = make(tmp_path / "deep", [grey(index) for index in range(20)])
+    assert dataset.bits == 12
+    images, _ = decoded(dataset, "train", PX)
+    assert images.max() == 255
+    (streamed,) = opened(dataset, "streamed").batches([torch.arange(20)])
+    np.testing.assert_array_equal(streamed.numpy(), images)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_resident(monkeypatch):
     monkeypatch.setattr(pixels, "_residents", {})

@@ -1,7 +1,7 @@
 """Images in NumPy arrays, such as a Bunch of `sklearn.datasets`, as a listing of PNGs.
 
-Bytes are kept as they are. Other pixels are stretched to 0..255 from 0 to the first of 1, 16, 255
-and 65,535 that none is above, which is said. PNG loses nothing.
+Bytes are kept as they are. Other pixels are stretched to 0..255 from 0 to the first of 1, 16, and
+the highest of 8, 10, 12, 14 and 16 bits that none is above, which is said. PNG loses nothing.
 
 Letters: N = images, H, W = pixels, C = channels, F = features.
 """
@@ -27,12 +27,15 @@ NAMES = {
     "classes": ("target_names", "class_names", "classes", "names"),
 }
 BYTE = 255
-RANGES = (1, 16, BYTE, 65_535)
+RANGES = (1, 16, BYTE, 1_023, 4_095, 16_383, 65_535)
 ROWS_AT_ONCE = 1024
 
 
 def from_arrays(
-    arrays: Mapping[str, Any], classes: Sequence[str] | None = None, about: About | None = None
+    arrays: Mapping[str, Any],
+    classes: Sequence[str] | None = None,
+    about: About | None = None,
+    bits: int | None = None,
 ) -> Listing:
     """The images of named arrays, such as a Bunch of `sklearn.datasets`; other names are ignored.
 
@@ -51,7 +54,7 @@ def from_arrays(
     if mistakes:
         raise DataError(mistakes)
     images = [_laid_out(part["images"]) for part in parts.values()]
-    peak = _peak(images)
+    peak = _peak(images, bits)
     labels = np.concatenate([np.ravel(part["labels"]) for part in parts.values()])
     texts = [str(label) for label in labels.tolist()]
     by_number = labels.dtype.kind in "iu"
@@ -59,6 +62,7 @@ def from_arrays(
     if strange:
         raise DataError([strange])
     said = f"pixels are stretched from 0..{peak:,} to 0..255"
+    said += " (--bits gives another range)" if peak > BYTE else ""
     return Listing(
         classes=chosen,
         ids=[
@@ -142,7 +146,7 @@ def _laid_out(images: NDArray[Any]) -> NDArray[Any]:
     return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
 
 
-def _peak(images: Sequence[NDArray[Any]]) -> int:
+def _peak(images: Sequence[NDArray[Any]], bits: int | None) -> int:
     """The value of white. Raises DataError for pixels that are negative, too large or no number."""
     if all(part.dtype == np.uint8 for part in images):
         return BYTE
@@ -153,9 +157,10 @@ def _peak(images: Sequence[NDArray[Any]]) -> int:
             if not np.isfinite(some).all():
                 raise DataError(["pixels that are no number or infinite; mend the images"])
             low, high = min(low, some.min(initial=low)), max(high, some.max(initial=high))
-    fitting = [peak for peak in RANGES if high <= peak]
+    ranges = (2**bits - 1,) if bits else RANGES
+    fitting = [peak for peak in ranges if high <= peak]
     if low < 0 or not fitting:
-        wanted = ", ".join(f"0..{peak:,}" for peak in RANGES)
+        wanted = ", ".join(f"0..{peak:,}" for peak in ranges)
         raise DataError([f"pixels from {low:g} to {high:g}; bring them to one of: {wanted}"])
     return fitting[0]
 

@@ -5,7 +5,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.dataset import SPLITS
-from trainables.data.decode import DecodeError, decode
+from trainables.data.decode import DecodeError, decode, peak
 from trainables.data.importing.journal import Bad, Journal
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.splitting import TEST, TRAIN, VALID
@@ -59,6 +59,7 @@ class _Checked:
     encoded: bytes = b""
     digest: bytes | None = None
     fault: str | None = None
+    peak: int = -1
 
 
 class ChunkWriter:
@@ -80,6 +81,7 @@ class ChunkWriter:
         scratch = self._folder / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
+        self._peak = -1
         with self._journal.chunk():
             write_split(
                 scratch, SPLITS[chunk.split], self._kept(chunk, advance), self._listing.classes
@@ -88,6 +90,7 @@ class ChunkWriter:
             for shard in scratch.iterdir():
                 sync(shard)
                 shard.rename(chunk_path(self._folder, chunk.number))
+            self._journal.saw(chunk.number, self._peak)
             self._journal.finish(chunk.number, rows)
 
     def forget_changed(self) -> None:
@@ -104,6 +107,7 @@ class ChunkWriter:
             if reason:
                 self._journal.leave_out(Bad(image, chunk.number, checked.digest, reason))
             else:
+                self._peak = max(self._peak, checked.peak)
                 yield checked.encoded, self._listing.ids[image], int(self._listing.labels[image])
             advance()
 
@@ -129,8 +133,10 @@ class ChunkWriter:
         if read.fault is None:
             try:
                 decode(read.encoded, CHECKED_PX)
+                found = peak(read.encoded)
             except DecodeError as error:
                 return _Checked(image, digest=read.digest, fault=f"cannot be decoded: {error}")
+            return read if found is None else replace(read, peak=found)
         return read
 
     def _repeated(self, checked: _Checked, chunk: int) -> str | None:

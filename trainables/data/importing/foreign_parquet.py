@@ -63,7 +63,7 @@ class ForeignFile:
             label=label,
             id_column=id_column,
             names=tuple(names) if (names := names_in(schema, label)) else None,
-            by_number=pa.types.is_integer(schema.field(label).type),
+            by_number=pa.types.is_integer(_value_type(schema.field(label).type)),
             ends=np.cumsum([group.num_rows for group in groups], dtype=np.int64),
         )
 
@@ -138,7 +138,15 @@ def _schema_mistakes(
     mistakes = []
     if not (kinds.is_binary(kind) or kinds.is_large_binary(kind)):
         mistakes.append(f"column {image} is {kind}; wanted: bytes, or a struct with bytes")
-    kind = schema.field(label).type
-    if not (kinds.is_integer(kind) or kinds.is_string(kind) or kinds.is_large_string(kind)):
+    kind = _value_type(schema.field(label).type)
+    texts = kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind)
+    if not (texts or kinds.is_integer(kind) or kinds.is_boolean(kind)):
         mistakes.append(f"column {label} is {kind}; wanted: whole numbers or texts")
     return mistakes
+
+
+def _value_type(kind: "pa.DataType") -> "pa.DataType":
+    """The type of a column's values, of a category of pandas too."""
+    import pyarrow as pa
+
+    return kind.value_type if isinstance(kind, pa.DictionaryType) else kind

@@ -1,12 +1,21 @@
-"""Files of images under a folder: found in order, and read only if they lie inside it."""
+"""Files of images under a folder: found in order, and read only from where they were found."""
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo", ".png", ".apng", ".webp"),
+    *(".bmp", ".dib", ".tif", ".tiff", ".gif"),
+)
 MAX_FILE_BYTES = 256 * 2**20
+BACK = "a link back to a folder that holds it"
+# control characters, ends of lines and paragraphs, and halves of characters, which no UTF-8 has
+UNPRINTABLE = ("Cc", "Zl", "Zp", "Cs")
+TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # would reorder a message
 
 
 def is_image(name: str) -> bool:
@@ -19,40 +28,133 @@ def hidden(name: str) -> bool:
     return name.startswith((".", "__MACOSX"))
 
 
-def walk(folder: Path, problems: list[tuple[str, str]], within: str = "") -> Iterator[str]:
-    """Paths of all files below `folder / within`, relative to `folder`, sorted in each folder.
+def printable(name: str) -> bool:
+    """Whether a message can show a name; spaces of any width can be shown."""
+    if name.isprintable():
+        return True
+    return not any(unicodedata.category(c) in UNPRINTABLE or c in TURNING for c in name)
 
-    Hidden ones are passed over. Names that cannot be printed and links that are no plain way to a
-    file inside `folder` are added to `problems`; links to folders are never followed.
+
+class Tree:
+    """A source's folders and files, relative to its `root`; hidden ones are passed over.
+
+    Links are followed wherever they lead, and kept in `links` with what they lead to: a reader
+    reads no other. Folders in `leave` are passed over: they are no part of the source. What cannot
+    be followed, printed or opened is added to `problems`.
     """
-    with os.scandir(folder / within) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        relative = f"{within}/{entry.name}" if within else entry.name
-        if hidden(entry.name):
-            continue
-        if not entry.name.isprintable():  # nor is what is no UTF-8
-            problems.append((ascii(relative), "its name cannot be printed; rename it"))
-        elif entry.is_dir(follow_symlinks=False):
-            yield from walk(folder, problems, relative)
-        elif entry.is_symlink() and (reason := _bad_link(folder, relative)):
-            problems.append((relative, reason))
+
+    def __init__(self, root: Path, leave: Sequence[Path] = ()):
+        self.root = root
+        self.problems: list[tuple[str, str]] = []
+        self.links: dict[str, Path] = {}
+        self._refused: set[str] = set()
+        self._leave = {path.resolve() for path in leave}
+        self._left_names = {path.name for path in self._leave}
+
+    def walk(self, within: str = "") -> Iterator[str]:
+        """Paths of all files below `root / within`, sorted in each folder."""
+        self.enter(within)
+        yield from self._walk(within, ((self.root / within).resolve(),))
+
+    def folders(self, within: str = "") -> list[str]:
+        """Names of the folders in `root / within`, sorted."""
+        self.enter(within)
+        found = self._entries(within)
+        return [e.name for e, path in found if self._is_folder(e, path) and not self._left(e)]
+
+    def images(self, within: str = "") -> list[str]:
+        """Names of the images that lie in `root / within` itself, sorted."""
+        self.enter(within)
+        found = self._entries(within)
+        return [e.name for e, path in found if is_image(e.name) and not self._is_folder(e, path)]
+
+    def enter(self, within: str) -> None:
+        """Notes the links on the way to a folder, so that what lies in it may be read."""
+        parts = PurePosixPath(within).parts
+        for path in map(str, (PurePosixPath(*parts[: end + 1]) for end in range(len(parts)))):
+            if (self.root / path).is_symlink():
+                self._target(path)
+
+    def notes(self) -> list[str]:
+        """What a person should know of the links that were followed."""
+        if not self.links:
+            return []
+        path, target = next(iter(self.links.items()))
+        number = f"{len(self.links):,} links are" if len(self.links) > 1 else "a link is"
+        return [f"{number} followed: {path} leads to {target}"]
+
+    def reader(self, paths: Sequence[str]) -> "Reader":
+        """Reads image `i`: the file `paths[i]`."""
+        return Reader(self.root, paths, self.links)
+
+    def _walk(self, within: str, above: tuple[Path, ...]) -> Iterator[str]:
+        for entry, path in self._entries(within):
+            if not self._is_folder(entry, path):
+                if not entry.is_symlink() or self._target(path):
+                    yield path
+            elif not self._left(entry):
+                yield from self._walk_folder(entry, path, above)
+
+    def _walk_folder(
+        self, entry: os.DirEntry[str], path: str, above: tuple[Path, ...]
+    ) -> Iterator[str]:
+        real = self.links[path] if entry.is_symlink() else above[-1] / entry.name
+        if entry.is_symlink() and any(folder.is_relative_to(real) for folder in above):
+            self._refuse(path, BACK)
         else:
-            yield relative
+            yield from self._walk(path, (*above, real))
 
-
-def folders(folder: Path, problems: list[tuple[str, str]]) -> list[str]:
-    """Names of the folders in `folder`, sorted; links to folders are added to `problems`."""
-    found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if hidden(entry.name) or not entry.is_dir():
+    def _entries(self, within: str) -> list[tuple[os.DirEntry[str], str]]:
+        """What is in a folder, with its path from the root."""
+        try:
+            with os.scandir(self.root / within) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if not within:
+                raise
+            self._refuse(within, f"cannot be opened ({error.strerror})")
+            return []
+        shown = []
+        for entry in found:
+            path = f"{within}/{entry.name}" if within not in ("", ".") else entry.name
+            if hidden(entry.name):
                 continue
-            if entry.is_symlink():
-                problems.append((entry.name, "a link to a folder is not followed"))
+            if printable(entry.name):
+                shown.append((entry, path))
             else:
-                found.append(entry.name)
-    return sorted(found)
+                self._refuse(ascii(path), "its name cannot be printed; rename it")
+        return shown
+
+    def _is_folder(self, entry: os.DirEntry[str], path: str) -> bool:
+        if not entry.is_symlink():
+            return entry.is_dir()
+        target = self._target(path)
+        return target is not None and target.is_dir()
+
+    def _target(self, path: str) -> Path | None:
+        """What a link leads to; None, and a problem, if that is nowhere or above the link."""
+        if path not in self.links and path not in self._refused:
+            link = self.root / path
+            try:
+                target = link.resolve(strict=True)
+                if not link.parent.resolve().is_relative_to(target):
+                    self.links[path] = target
+                    return target
+                reason = BACK
+            except (OSError, RuntimeError) as error:
+                strange = getattr(error, "strerror", None) or "a loop"
+                reason = f"a link that leads nowhere ({strange})"
+            self._refuse(path, reason)
+        return self.links.get(path)
+
+    def _refuse(self, path: str, reason: str) -> None:
+        self.links.pop(path, None)
+        if path not in self._refused:
+            self._refused.add(path)
+            self.problems.append((path, reason))
+
+    def _left(self, entry: os.DirEntry[str]) -> bool:
+        return entry.name in self._left_names and Path(entry.path).resolve() in self._leave
 
 
 def escapes(relative: str) -> bool:
@@ -60,14 +162,24 @@ def escapes(relative: str) -> bool:
     return PurePosixPath(relative).is_absolute() or ".." in PurePosixPath(relative).parts
 
 
-def read_inside(root: Path, relative: str) -> bytes:
+def kinds(paths: Sequence[str]) -> str:
+    """How many files there are of each suffix, the most first."""
+    found = Counter(PurePosixPath(path).suffix or "no suffix" for path in paths)
+    return ", ".join(f"{count:,} {suffix}" for suffix, count in found.most_common(5))
+
+
+def read_inside(root: Path, relative: str, links: Mapping[str, Path] | None = None) -> bytes:
     """The bytes of the regular file `root / relative`; `root` is resolved already.
 
-    Raises OSError if it is not there, is of another kind, larger than 256 MiB, or leads outside.
+    Raises OSError if it is not there, is of another kind, larger than 256 MiB, or leads outside by
+    no link of `links`.
     """
     path = (root / relative).resolve(strict=True)
     if not path.is_relative_to(root):
-        raise OSError(f"leads outside {root}")
+        known = links or {}
+        steps = (relative, *map(str, PurePosixPath(relative).parents))
+        if not any(step in known and path.is_relative_to(known[step]) for step in steps):
+            raise OSError(f"leads outside {root}")
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):
         raise OSError("not a regular file")
@@ -77,21 +189,11 @@ def read_inside(root: Path, relative: str) -> bytes:
 
 
 class Reader:
-    """Reads image `i` of a listing: the file `paths[i]` below `root`."""
+    """Reads image `i` of a listing: the file `paths[i]` below `root`, or where `links` lead."""
 
-    def __init__(self, root: Path, paths: Sequence[str]):
+    def __init__(self, root: Path, paths: Sequence[str], links: Mapping[str, Path] | None = None):
         self._root = root.resolve()
-        self._paths = paths
+        self._paths, self._links = paths, links
 
     def __call__(self, index: int) -> bytes:
-        return read_inside(self._root, self._paths[index])
-
-
-def _bad_link(folder: Path, relative: str) -> str | None:
-    try:
-        target = (folder / relative).resolve(strict=True)
-    except (OSError, RuntimeError) as error:
-        return f"a link that leads nowhere ({getattr(error, 'strerror', None) or 'a loop'})"
-    if target.is_dir():
-        return "a link to a folder is not followed"
-    return None if target.is_relative_to(folder.resolve()) else f"a link that leaves {folder}"
+        return read_inside(self._root, self._paths[index], self._links)

@@ -19,10 +19,12 @@ import numpy as np
 from trainables.data.catalogue import names
 from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
 from trainables.data.importing import splitting
+from trainables.data.importing.image_files import printable
 from trainables.data.importing.job import ImportJob, ImportRequestError
 from trainables.data.importing.listing import Listing
 from trainables.lock import exclusive
 
+SHOWN = 5
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -72,13 +74,13 @@ def listing_mistakes(listing: Listing) -> list[str]:
     """What keeps a listing from becoming a data set, whatever its images are."""
     total, classes = len(listing.ids), listing.classes
     if not total:
-        return ["no image with a label was found; look at the source and the names of its columns"]
+        return _nothing(listing)
     problems = [
         f"class {name!r}: {why}"
         for name, times in Counter(classes).items()
         for wrong, why in (
             (times > 1, f"{times} classes have this name; give each its own"),
-            (not name.strip() or not name.isprintable(), "not a printable name; rename it"),
+            (not name.strip() or not printable(name), "not a printable name; rename it"),
         )
         if wrong
     ]
@@ -98,6 +100,19 @@ def listing_mistakes(listing: Listing) -> list[str]:
     elif len(np.unique(listing.labels)) < 2:
         problems.append("all images are of one class; a classifier needs two: add images of others")
     return problems
+
+
+def _nothing(listing: Listing) -> list[str]:
+    """Why a listing has no image: the reasons for those that are named, an example of each."""
+    examples: dict[str, str] = {}
+    for identity, reason in listing.problems:
+        examples.setdefault(re.sub(r"\(.*?\)", "", reason), f"{identity}: {reason}")
+    said, shown = "no image with a label was found", list(examples.values())[:SHOWN]
+    fix = "look at the source, and at the names of its columns if it has a table"
+    if not shown:
+        return [f"{said}; {fix}"]
+    number = f"none of the {len(listing.problems):,} that are named can be used, such as"
+    return [f"{said}: {number}", *shown, fix]
 
 
 def name_mistakes(name: str) -> list[str]:

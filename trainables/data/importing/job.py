@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.dataset import SPLITS, DataError, Dataset, Progress
+from trainables.data.dataset import SPLITS, WHOLE, DataError, Dataset, Progress
+from trainables.data.deep_pixels import bits_for
 from trainables.data.describe import describe
 from trainables.data.folder import open_dataset
 from trainables.data.importing import splitting
@@ -79,6 +80,8 @@ class ImportJob:
         """Names what was asked for: the listing, how it is split, what is said of it."""
         digest = hashlib.sha256()
         about = asdict(self.listing.about)
+        if about["bits"] is None:  # keys of earlier versions knew nothing of it
+            del about["bits"]
         said = [self.origin, self.listing.classes, self.listing.in_order, about]
         digest.update(json.dumps(said, default=list).encode())
         for identity in self.listing.ids:
@@ -139,7 +142,7 @@ class ImportJob:
             complete.mkdir()
         self._name_shards(journal, complete)
         note("every image is looked at; statistics and hashes of the shards follow")
-        dataset = describe(complete, self.listing.about)
+        dataset = describe(complete, self.listing.about, bits=self._bits(journal, note))
         bad = self._bad(journal)
         if bad:
             _write_bad(complete / LEFT_OUT, bad)
@@ -147,6 +150,18 @@ class ImportJob:
         (complete / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         complete.rename(self.target)
         return replace(dataset, path=self.target)
+
+    def _bits(self, journal: Journal, note: Note) -> int | None:
+        """The bits that 16-bit images use, as asked or by their highest pixel; None if open."""
+        peak, asked = journal.peak(), self.listing.about.bits
+        if peak is None or peak < 0:
+            return asked or (None if peak is None else WHOLE)
+        bits = asked or bits_for(peak)
+        if asked or bits < WHOLE:
+            said = f"pixels of the 16-bit images are {peak:,} at most: read as {bits} bits"
+            other = "as --bits says" if asked else "--bits 16 would take their whole range"
+            note(f"{said}, {2**bits - 1:,} is white; {other}")
+        return bits
 
     def _chunks(self, journal: Journal) -> list[Chunk]:
         return chunks(self.splits, self.order, journal.rows_per_chunk)
@@ -222,12 +237,8 @@ class ImportJob:
             same = False
         if same:
             return open_dataset(self.target)
-        raise ImportRequestError(
-            [
-                f"{self.target} exists and is of something else; choose another name with --to, "
-                "or remove that folder"
-            ]
-        )
+        said = f"{self.target} exists and is of something else"
+        raise ImportRequestError([f"{said}; choose another name with --to, or remove that folder"])
 
 
 def _write_bad(path: Path, bad: Sequence[tuple[str, str]]) -> None:

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS seen
   (digest BLOB PRIMARY KEY, image INTEGER NOT NULL, chunk INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS bad
   (image INTEGER PRIMARY KEY, chunk INTEGER NOT NULL, digest BLOB, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS peaks (chunk INTEGER PRIMARY KEY, peak INTEGER NOT NULL);
 COMMIT;
 """
 
@@ -74,8 +75,21 @@ class Journal:
         row = (bad.image, bad.chunk, bad.digest, bad.reason)
         self._connection.execute("INSERT INTO bad VALUES (?, ?, ?, ?)", row)
 
+    def saw(self, chunk: int, peak: int) -> None:
+        """`peak` is the highest pixel of a chunk's 16-bit images, -1 if it has none."""
+        self._connection.execute("INSERT INTO peaks VALUES (?, ?)", (chunk, peak))
+
     def finish(self, chunk: int, rows: int) -> None:
         self._connection.execute("INSERT INTO done VALUES (?, ?)", (chunk, rows))
+
+    def peak(self) -> int | None:
+        """The highest pixel of all 16-bit images, -1 if there are none.
+
+        None if some chunk was written by an earlier version, which did not look.
+        """
+        query = "SELECT (SELECT count(*) FROM done) = count(*), max(peak) FROM peaks"
+        known, highest = self._connection.execute(query).fetchone()
+        return highest if known else None
 
     def done(self) -> dict[int, int]:
         """Images written for each finished chunk."""
@@ -93,5 +107,5 @@ class Journal:
     def forget_from(self, chunk: int) -> None:
         """Forgets this chunk and all later ones."""
         with self._connection:
-            for table in ("done", "seen", "bad"):
+            for table in ("done", "seen", "bad", "peaks"):
                 self._connection.execute(f"DELETE FROM {table} WHERE chunk >= ?", (chunk,))

@@ -1,11 +1,15 @@
 """Tables of labels in CSV, JSON lines or Parquet: columns by name, every value as text.
 
-Ids of 18 digits do not survive as floating-point numbers, so such columns are refused.
+Ids of 18 digits do not survive as floating-point numbers. Such a column is read where all of its
+numbers are whole and below 2**53, as pandas makes them of whole numbers, and refused otherwise.
 """
 
 import csv
 import difflib
+import gzip
 import json
+import math
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +18,7 @@ from typing import Any
 from trainables.data.dataset import DataError
 from trainables.data.parquet import first_line
 
+MAX_WHOLE = 2**53 - 1
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -34,7 +39,8 @@ def columns(path: Path) -> list[str]:
 def texts(path: Path, wanted: Sequence[str]) -> list[list[str]]:
     """The columns of these names, all of one length; what is missing is an empty text.
 
-    Raises DataError if the table cannot be read, or a column holds floating-point numbers.
+    Raises DataError if the table cannot be read, or a column holds floating-point numbers that are
+    not whole or too large to be sure of.
     """
     with _reading(path):
         if path.suffix == ".parquet":
@@ -73,13 +79,16 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (pa.ArrowException, csv.Error, OSError, ValueError, RecursionError) as error:
+    except (
+        *(pa.ArrowException, csv.Error, OSError, ValueError, RecursionError, EOFError, zlib.error),
+    ) as error:
         raise DataError([f"{path}: not readable ({first_line(error)}); export it again"]) from error
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
     """The rows of a CSV file that are not empty, its header first."""
-    with path.open(encoding="utf-8-sig", newline="") as handle:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as handle:
         header = handle.readline()
         handle.seek(0)
         separator = max("\t;,", key=header.count)
@@ -106,15 +115,22 @@ def _parquet_texts(path: Path, wanted: Sequence[str]) -> list[list[str]]:
     found = []
     for name in wanted:
         column = table.column(name)
+        if pa.types.is_dictionary(column.type):  # a category of pandas
+            column = column.cast(column.type.value_type)
         if pa.types.is_floating(column.type):
-            raise _float(path, name)
-        found.append(column.cast(pa.string()).fill_null("").to_pylist())
+            found.append([_text(path, name, value) for value in column.to_pylist()])
+        else:
+            found.append(column.cast(pa.string()).fill_null("").to_pylist())
     return found
 
 
 def _text(path: Path, name: str, value: object) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return ""
     if isinstance(value, float):
-        raise _float(path, name)
+        if not value.is_integer() or abs(value) > MAX_WHOLE:
+            raise _float(path, name)
+        return str(int(value))
     return "" if value is None else str(value)
 
 

@@ -1,15 +1,17 @@
 """The command `import`: what may be asked for, checked, and the data set made of it."""
 
 import argparse
+from argparse import BooleanOptionalAction
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from trainables.data.dataset import SPLITS, DataError, Dataset, Progress, Symmetries
+from trainables.data.dataset import SPLITS, WHOLE, DataError, Dataset, Progress, Symmetries
 from trainables.data.describe import About
 from trainables.data.importing import forms
 from trainables.data.importing.importer import import_, name_mistakes, share_mistakes
 from trainables.data.importing.job import ImportRequestError
+from trainables.home import Home
 
 SHARES = (0.8, 0.1, 0.1)
 
@@ -34,7 +36,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add("--licence", metavar="TEXT", help="of the images")
     add("--rotation", type=float, metavar="DEGREES", help="turned so far, the class is the same")
     for axis in ("horizontal", "vertical"):
-        add(f"--{axis}-flip", action="store_true", help="so mirrored, the class is the same")
+        mirrored = {"action": BooleanOptionalAction, "default": None}
+        add(f"--{axis}-flip", **mirrored, help="so mirrored, the class is (not) the same")
+    deep = "that 16-bit images use, 8 to 16: 2**N - 1 is white (default: by their highest pixel)"
+    add("--bits", type=int, metavar="N", help=deep)
 
 
 def run(
@@ -54,6 +59,8 @@ def run(
         label_column=given.label_column,
         split_column=given.split_column,
         classes=_classes(given.classes),
+        bits=given.bits,
+        leave=_ours(given.images, given.home),
     )
     form = given.form or forms.recognised(given.images, options)
     note(f"{given.images} is read as {form}")
@@ -70,6 +77,14 @@ def run(
     )
 
 
+def _ours(source: Path, home: Home) -> tuple[Path, ...]:
+    """Folders in the source that are ours: the home, or what lies in it where it is the source."""
+    if home.path.resolve() != source.resolve():
+        return (home.path, home.data)
+    plans = home.path.glob("*/plan.json") if home.path.is_dir() else ()
+    return (home.data, home.reports, home.artifacts, *(plan.parent for plan in plans))
+
+
 def _mistakes(given: argparse.Namespace) -> list[str]:
     """All that is wrong with a request, before anything is read."""
     mistakes = [
@@ -84,6 +99,8 @@ def _mistakes(given: argparse.Namespace) -> list[str]:
             mistakes += error.mistakes
     if given.rotation is not None and not 0 <= given.rotation <= 180:
         mistakes.append(f"--rotation {given.rotation:g}: give degrees from 0 to 180")
+    if given.bits is not None and not 8 <= given.bits <= WHOLE:
+        mistakes.append(f"--bits {given.bits}: give a number from 8 to 16")
     return mistakes
 
 
@@ -99,6 +116,10 @@ def _classes(given: list[str] | None) -> tuple[str, ...] | None:
     return tuple(given)
 
 
+def _said(given: bool | None, known: bool) -> bool:
+    return known if given is None else given
+
+
 def _about(known: About, given: argparse.Namespace) -> About:
     """What the form knows, and what is said on the command line in its place."""
     symmetries = known.symmetries or Symmetries()
@@ -108,7 +129,8 @@ def _about(known: About, given: argparse.Namespace) -> About:
         licence=given.licence or known.licence,
         symmetries=Symmetries(
             symmetries.rotation_degrees if given.rotation is None else given.rotation,
-            symmetries.horizontal_flip or given.horizontal_flip,
-            symmetries.vertical_flip or given.vertical_flip,
+            _said(given.horizontal_flip, symmetries.horizontal_flip),
+            _said(given.vertical_flip, symmetries.vertical_flip),
         ),
+        bits=given.bits,
     )

@@ -4,6 +4,7 @@ Letters: N = images, C = classes.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,11 +24,31 @@ _NAMES = {
     "test": TEST,
     "testing": TEST,
 }
+_IDLE = ("set", "data", "dataset", "image", "images", "img", "imgs", "split", "folder", "dir")
+_WITHIN = re.compile(
+    rf"(?<![^\W\d_])(?:{'|'.join(sorted(_NAMES, key=len, reverse=True))})"
+    rf"(?=(?:{'|'.join(_IDLE)})?(?:[\W\d_]|$))"
+)
 
 
 def split_index(name: str) -> int | None:
     """The split of SPLITS that a source means by a name such as "val"; None if it is none."""
     return _NAMES.get(name.strip().lower())
+
+
+def split_within(name: str) -> tuple[str, int] | None:
+    """What stands around the one name of a split in a folder's name, and that split; None if none.
+
+    "seg_train" is ("seg_*", TRAIN); words that say nothing, such as "images" or "set", and digits
+    are left out: "test_images" is ("*", TEST).
+    """
+    found = list(_WITHIN.finditer(name.lower()))
+    if len(found) != 1:
+        return None
+    (match,) = found
+    around = f"{name.lower()[: match.start()]}*{name.lower()[match.end() :]}"
+    words = [word for word in re.findall(r"[^\W\d_]+|\*", around) if word not in _IDLE]
+    return "_".join(words), _NAMES[match[0]]
 
 
 def hashes(ids: Sequence[str], seed: int) -> NDArray[np.uint64]:

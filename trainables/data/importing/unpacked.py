@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 
 from trainables.data.importing import published_sets
-from trainables.data.importing.image_files import Reader, folders, is_image, walk
+from trainables.data.importing.image_files import Tree, is_image
 from trainables.data.importing.listing import Listing
 
 NO_SPLIT = -1
@@ -56,8 +56,8 @@ class Images:
     """Gathers the images of a source: their ids are their paths inside it."""
 
     def __init__(self, source: Path):
-        self.source = source
-        self.problems: list[tuple[str, str]] = []
+        self.source, self._tree = source, Tree(source)
+        self.problems = self._tree.problems
         self._paths, self._labels, self._splits = Paths(), array("q"), array("b")
         self._others: Counter[str] = Counter()
 
@@ -74,9 +74,14 @@ class Images:
         self._labels.append(label)
         self._splits.append(split)
 
+    def add_named(self, path: str, label: int, split: int) -> None:
+        """Adds one image that a list names; links on the way to it are followed."""
+        self._tree.enter(path)
+        self.add(path, label, split)
+
     def files(self, folder: str) -> Iterator[str]:
         """Paths of all images below a folder of the source, in order; other files are counted."""
-        for path in walk(self.source, self.problems, folder):
+        for path in self._tree.walk(folder):
             if is_image(path):
                 yield path
             else:
@@ -88,17 +93,14 @@ class Images:
         The label of an image is the place of its class in `classes`. A class without a folder is
         no mistake: the folder may be that of another split.
         """
-        if mistakes := outside(self.source, folder):
+        if mistakes := unreadable(self.source, folder):
             return mistakes
         within = "" if folder == "." else f"{folder}/"
-        strange: list[tuple[str, str]] = []
-        present = set(folders(self.source / folder, strange))
-        strange += [
-            (path.name, "in no folder of a class; move it into one, or remove it")
-            for path in sorted((self.source / folder).iterdir())
-            if is_image(path.name) and not path.is_dir()
+        present = set(self._tree.folders(folder))
+        self.problems += [
+            (f"{within}{name}", "in no folder of a class; move it into one, or remove it")
+            for name in self._tree.images(folder)
         ]
-        self.problems += [(f"{within}{name}", reason) for name, reason in strange]
         mistakes = [
             f"{self.source / folder / name}: none of the classes of train; add it there, or remove "
             "this folder"
@@ -117,7 +119,7 @@ class Images:
         """What was added, as the published set `name` with notes on how it differs from it."""
         labels = np.frombuffer(self._labels, np.int64) if self._labels else np.zeros(0, np.int64)
         splits = np.frombuffer(self._splits, np.int8) if self._splits else np.zeros(0, np.int8)
-        notes = published_sets.notes(name, len(classes), splits)
+        notes = [*published_sets.notes(name, len(classes), splits), *self._tree.notes()]
         if self._others:
             kinds = ", ".join(f"{count:,} {end}" for end, count in self._others.most_common(5))
             notes.append(f"files without the suffix of an image are left out: {kinds}")
@@ -126,20 +128,19 @@ class Images:
             ids=self._paths,
             labels=labels,
             splits=splits,
-            read=Reader(self.source, self._paths),
+            read=self._tree.reader(self._paths),
             problems=self.problems,
             about=published_sets.about(name),
             notes=notes,
         )
 
 
-def outside(source: Path, *names: str) -> list[str]:
-    """Folders of the source that are links to somewhere else, as mistakes."""
-    root = source.resolve()
+def unreadable(source: Path, *names: str) -> list[str]:
+    """Folders of the source that are links to nowhere, or to what cannot be opened, as mistakes."""
     return [
-        f"{source / name}: a link that leaves {source}; put the folder itself there"
+        f"{source / name}: a link that leads nowhere; put the folder itself there"
         for name in names
-        if not (source / name).resolve().is_relative_to(root)
+        if (source / name).is_symlink() and not (source / name).is_dir()
     ]
 
 

@@ -1,5 +1,6 @@
 """Forms of sources of images: what each finds, what it refuses, how they are recognised."""
 
+import gzip
 import io
 import json
 import os
@@ -26,6 +27,7 @@ from trainables.data.importing.forms import (
     table,
 )
 from trainables.data.importing.forms.table import numbered
+from trainables.data.importing.importer import listing_mistakes
 from trainables.data.importing.label_table import texts
 from trainables.data.importing.splitting import TEST, TRAIN, VALID
 
@@ -74,6 +76,30 @@ def test_names_that_cannot_be_printed_are_told(tmp_path):
     assert {reason for _, reason in listing.problems} == {"its name cannot be printed; rename it"}
 
 
+def test_spaces_of_any_width_are_names_as_others(tmp_path):
+    """No-break, wide and narrow spaces, joiners, and characters newer than this Python's tables."""
+    names = (
+        "a\u00a0b",
+        "鳥\u3000類",
+        "c\u202fd",
+        "\u0645\u06cc\u200c\u062e",
+        "e\u200df",
+        "\U0001fae9",
+    )
+    put(tmp_path, *(f"{name}/{name}.jpg" for name in names))
+    listing = folder.listing(tmp_path, Options())
+    assert not listing.problems
+    assert set(listing.classes) == set(names)
+    assert not listing_mistakes(listing)
+
+
+@pytest.mark.parametrize("name", ["a\u2028b", "a\u2029b", "a\x7fb", "a\x9bb", "gpj.\u202exe"])
+def test_names_that_would_change_a_message_are_told(tmp_path, name):
+    put(tmp_path, "x/1.jpg", "y/1.jpg", f"x/{name}.jpg")
+    listing = folder.listing(tmp_path, Options())
+    assert [reason for _, reason in listing.problems] == ["its name cannot be printed; rename it"]
+
+
 def test_folder(tmp_path):
     put(tmp_path, "cat/1.jpg", "cat/old/2.PNG", "ant/1.jpeg", "ant/notes.txt", ".git/x.jpg")
     put(tmp_path, "ant/.hidden.jpg", "ant/naïve name.webp")
@@ -100,22 +126,55 @@ def test_folder_with_splits(tmp_path):
     }
 
 
-def test_folder_leaves_its_source_by_no_link(tmp_path):
-    outside = put(tmp_path / "outside", "secret.jpg", "more/1.jpg")
+def test_links_are_followed_and_told(tmp_path):
+    """A split made of links, a class that is on another disk."""
+    outside = put(tmp_path / "outside", "other.jpg", "more/1.jpg", "more/deep/2.jpg")
     source = put(tmp_path / "source", "a/1.jpg", "b/1.jpg")
-    (source / "a/2.jpg").symlink_to(outside / "secret.jpg")
+    (source / "a/2.jpg").symlink_to(outside / "other.jpg")
     (source / "a/3.jpg").symlink_to("1.jpg")
+    (source / "c").symlink_to(outside / "more")
+    listing = folder.listing(source, Options())
+    assert rows(listing) == {
+        "a/1.jpg": ("a", -1, b"a/1.jpg"),
+        "a/2.jpg": ("a", -1, b"other.jpg"),
+        "a/3.jpg": ("a", -1, b"a/1.jpg"),
+        "b/1.jpg": ("b", -1, b"b/1.jpg"),
+        "c/1.jpg": ("c", -1, b"more/1.jpg"),
+        "c/deep/2.jpg": ("c", -1, b"more/deep/2.jpg"),
+    }
+    assert not listing.problems
+    (said,) = listing.notes
+    assert said.startswith("3 links are followed: ")
+    (source / "c").unlink()
+    (source / "c").symlink_to(tmp_path)
+    with pytest.raises(OSError, match=r"leads outside|No such file"):  # elsewhere than when found
+        listing.read(listing.ids.index("c/1.jpg"))
+
+
+def test_links_that_cannot_be_followed_are_the_reason(tmp_path):
+    source = put(tmp_path / "source", "a/1.jpg", "b/1.jpg", "d/e/1.jpg", "d/f/1.jpg")
     (source / "a/4.jpg").symlink_to("nowhere.jpg")
     (source / "a/5.jpg").symlink_to("5.jpg")
     (source / "b/loop").symlink_to(source)
-    (source / "c").symlink_to(outside / "more")
+    (source / "c").symlink_to(source)
+    (source / "d/e/f").symlink_to("../f")
+    (source / "d/f/e").symlink_to("../e")
     listing = folder.listing(source, Options())
-    assert listing.ids == ["a/1.jpg", "a/3.jpg", "b/1.jpg"]
+    found = {"a/1.jpg", "b/1.jpg", "d/e/1.jpg", "d/f/1.jpg", "d/e/f/1.jpg", "d/f/e/1.jpg"}
+    assert set(listing.ids) == found
     problems = dict(listing.problems)
-    assert "leaves" in problems["a/2.jpg"]
     assert "leads nowhere" in problems["a/4.jpg"]
     assert "leads nowhere" in problems["a/5.jpg"]
-    assert problems["b/loop"] == problems["c"] == "a link to a folder is not followed"
+    back = {path for path, reason in problems.items() if reason.startswith("a link back to")}
+    assert back == {"b/loop", "c", "d/e/f/e", "d/f/e/f"}
+
+
+def test_a_source_of_dead_links_alone_says_so(tmp_path):
+    for path in ("a/1.jpg", "b/1.jpg"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).symlink_to("/nowhere/1.jpg")
+    with pytest.raises(UnknownFormError, match=r"a/1\.jpg: a link that leads nowhere"):
+        forms.recognised(tmp_path, Options())
 
 
 def test_a_file_that_became_a_link_or_a_pipe_is_not_read(tmp_path):
@@ -182,7 +241,7 @@ def test_table_names_every_row_that_it_cannot_use(tmp_path):
         "named twice, in of_all.tsv",
         "leaves the folder of the images, in of_all.tsv",
         "leaves the folder of the images, in of_all.tsv",
-        "no such image, in of_all.tsv",
+        "no such image (the nearest file is 5.jpg), in of_all.tsv",
         "a row without a file, in of_all.tsv",
     ]
     assert listing.notes == ["4 images that no row names are left out"]
@@ -231,9 +290,19 @@ def test_ids_never_go_through_floating_point(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("column", ["id", "label"])
-def test_short_floating_point_numbers_are_refused_too(tmp_path, column):
-    pq.write_table(pa.table({column: [1.0, 2.0]}), tmp_path / "t.parquet")
-    (tmp_path / "t.jsonl").write_text(json.dumps({column: 1.0}))
+def test_whole_numbers_that_became_floating_point_are_whole_again(tmp_path, column):
+    """As pandas makes them of a column with a gap."""
+    pq.write_table(pa.table({column: [1.0, None, 58950.0]}), tmp_path / "t.parquet")
+    (tmp_path / "t.jsonl").write_text(f'{{"{column}": 1.0}}\n{{}}\n{{"{column}": 58950.0}}\n')
+    for name in ("t.parquet", "t.jsonl"):
+        assert texts(tmp_path / name, [column]) == [["1", "", "58950"]]
+
+
+@pytest.mark.parametrize("column", ["id", "label"])
+@pytest.mark.parametrize("number", [1.5, 588297863638220935.0, 2.0**53, float("inf")])
+def test_other_floating_point_numbers_are_refused(tmp_path, column, number):
+    pq.write_table(pa.table({column: [1.0, number]}), tmp_path / "t.parquet")
+    (tmp_path / "t.jsonl").write_text(json.dumps({column: number}))
     for name in ("t.parquet", "t.jsonl"):
         with pytest.raises(DataError, match=f"column '{column}' holds floating-point numbers"):
             texts(tmp_path / name, [column])
@@ -342,6 +411,53 @@ def test_huggingface_reads_a_row_group_once(tmp_path, monkeypatch):
     assert groups == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array(["cat", "dog"]).dictionary_encode(),
+        pa.array(["cat", "dog"], pa.large_string()).dictionary_encode(),
+        pa.array(["cat", "dog"], pa.string_view()),
+    ],
+)
+def test_categories_of_pandas(tmp_path, labels):
+    shard(tmp_path / "train.parquet", images_of("a", "b"), labels)
+    assert forms.recognised(tmp_path, Options()) == "huggingface"
+    assert huggingface.listing(tmp_path, Options()).classes == ("cat", "dog")
+    put(tmp_path / "t", "1.jpg", "2.jpg")
+    pq.write_table(pa.table({"id": [1, 2], "label": labels}), tmp_path / "t/labels.parquet")
+    assert table.listing(tmp_path / "t", Options()).classes == ("cat", "dog")
+
+
+def test_categories_that_are_numbers(tmp_path):
+    labels = pa.array([1, 0], pa.int64()).dictionary_encode()
+    shard(tmp_path / "train.parquet", images_of("a", "b"), labels, ["1", "0"])
+    found = rows(huggingface.listing(tmp_path, Options()))
+    assert [name for name, _, _ in found.values()] == ["0", "1"]
+
+
+def test_a_snapshot_of_the_hub_is_links(tmp_path):
+    shard(tmp_path / "blobs/0a1b", images_of("a", "b"), [0, 1])
+    put(tmp_path, "refs/main")
+    data = tmp_path / "snapshots/abc/data"
+    data.mkdir(parents=True)
+    (data / "train-00000-of-00001.parquet").symlink_to("../../../blobs/0a1b")
+    for source in (tmp_path / "snapshots/abc", tmp_path):
+        assert forms.recognised(source, Options()) == "huggingface"
+        listing = huggingface.listing(source, Options())
+        assert [listing.read(0), listing.read(1)] == [b"a", b"b"]
+        assert listing.splits.tolist() == [TRAIN, TRAIN]
+        assert any("a link is followed: " in note for note in listing.notes)
+    (tmp_path / "blobs/0a1b").unlink()
+    with pytest.raises(UnknownFormError, match="a link that leads nowhere"):
+        forms.recognised(tmp_path / "snapshots/abc", Options())
+
+
+def test_parquet_of_other_columns_is_shown(tmp_path):
+    pq.write_table(pa.table({"picture": [b"x"], "breed": ["pug"]}), tmp_path / "train.parquet")
+    with pytest.raises(UnknownFormError, match="it has: picture binary, breed string"):
+        forms.recognised(tmp_path, Options())
+
+
 def test_huggingface_mistakes(tmp_path):
     assert "no Parquet file" in mistake(huggingface, tmp_path)
     shard(tmp_path / "a.parquet", images_of("a"), [0.5])
@@ -428,6 +544,60 @@ def test_galaxy_zoo_in_a_folder_with_five_classes(galaxy_tables):
     assert "'label9'; there are: label1, label2, label3, label4" in said
 
 
+def test_galaxy_zoo_as_zenodo_has_it(galaxy_zip):
+    """The archive, the mapping and the tables in one folder, which is what is given."""
+    put(galaxy_zip.parent, "README.txt")
+    mapping = galaxy_zip.parent / "gz2_filename_mapping.csv"
+    mapping.write_text("objid,sample,asset_id\n587722981736120347,original,5\n")
+    for source in (galaxy_zip.parent, galaxy_zip):
+        assert forms.recognised(source, Options()) == "galaxy_zoo"
+        listing = galaxy_zoo.listing(source, Options())
+        assert set(listing.ids) == {"5", "6", "8", "295305"}
+        assert listing.read(listing.ids.index("8")) == b"galaxy 8"
+        assert listing.problems == [("7", "no image 7.jpg in images_gz2.zip, in gz2_train.csv")]
+    for table_of in galaxy_zip.parent.glob("gz2_*[ndt].csv"):
+        table_of.unlink()
+    with pytest.raises(
+        UnknownFormError, match=r"no gz2_train\.csv and so on, which name the class"
+    ):
+        forms.recognised(galaxy_zip.parent, Options())
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+def test_galaxy_zoo_by_the_ids_of_sdss(galaxy_zip, suffix):
+    """The table of Hart et al., with no image of its last galaxy and no asset of the one before."""
+    for path in galaxy_zip.parent.glob("gz2_*.csv"):
+        path.unlink()
+    ids = [587722981736120347 + index for index in range(4)]
+    mapped = "\n".join(f"{i},original,{a}" for i, a in zip(ids, (5, 6, 8), strict=False))
+    mapping = galaxy_zip.parent / "gz2_filename_mapping.csv"
+    mapping.write_text(f"objid,sample,asset_id\n{mapped}\n")
+    rows_of = "\n".join(f"{i},{'Er' if n % 2 else 'Sb'}" for n, i in enumerate(ids))
+    written = f"dr7objid,gz2_class\n{rows_of}\n".encode()
+    hart = galaxy_zip.parent / f"gz2_hart16.{suffix}"
+    hart.write_bytes(gzip.compress(written) if suffix.endswith("gz") else written)
+    with pytest.raises(UnknownFormError, match=r"--label-column; it has: dr7objid, gz2_class"):
+        forms.recognised(galaxy_zip.parent, Options())
+    options = Options(label_column="gz2_class")
+    assert forms.recognised(galaxy_zip.parent, options) == "galaxy_zoo"
+    listing = galaxy_zoo.listing(galaxy_zip.parent, options)
+    assert {i: name for i, (name, _, _) in rows(listing).items()} == {
+        "5": "Sb",
+        "6": "Er",
+        "8": "Sb",
+    }
+    assert [name for name, _ in listing.problems] == [str(ids[3])]
+    assert any("is looked up in gz2_filename_mapping.csv" in note for note in listing.notes)
+
+
+def test_galaxy_zoo_of_ids_that_pandas_made_fractions(galaxy_zip):
+    path = galaxy_zip.parent / "gz2_valid.csv"
+    path.write_text("galaxyID,label1\n8.0,0\n")
+    listing = galaxy_zoo.listing(galaxy_zip, Options())
+    assert "8" in listing.ids
+    assert "gz2_valid.csv: 1 ids such as 5.0 are read as whole numbers" in listing.notes
+
+
 def test_traps_in_an_archive(galaxy_zip):
     with zipfile.ZipFile(galaxy_zip, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("../../7.jpg", "x")
@@ -483,14 +653,23 @@ def test_arrays_of_every_shape(tmp_path, shape, seen):
     assert not listing.notes
 
 
-@pytest.mark.parametrize("peak", [1, 16, 65_535])
+@pytest.mark.parametrize("peak", [1, 16, 1_023, 4_095, 16_383, 65_535])
 def test_pixels_that_are_no_bytes_are_stretched(peak):
     pixels = np.linspace(0, peak, 32).reshape(2, 4, 4)
     listing = from_arrays({"data": pixels, "target": ["b", "a"]})
     assert listing.classes == ("a", "b")
     wanted = (pixels[1] / peak * 255).round()
     np.testing.assert_array_equal(decoded(listing.read(1)), wanted)
-    assert listing.notes == [f"pixels are stretched from 0..{peak:,} to 0..255"]
+    option = " (--bits gives another range)" if peak > 255 else ""
+    assert listing.notes == [f"pixels are stretched from 0..{peak:,} to 0..255{option}"]
+
+
+def test_the_range_of_pixels_may_be_said():
+    pixels = np.linspace(0, 900, 32).reshape(2, 4, 4)
+    listing = from_arrays({"data": pixels, "target": ["b", "a"]}, bits=12)
+    np.testing.assert_array_equal(decoded(listing.read(1)), (pixels[1] / 4095 * 255).round())
+    with pytest.raises(DataError, match=r"pixels from 0 to 900; bring them to one of: 0\.\.511"):
+        from_arrays({"data": pixels, "target": ["b", "a"]}, bits=9)
 
 
 def test_a_bunch_of_scikit_learn():
@@ -582,6 +761,20 @@ def test_a_source_of_two_forms_is_asked_about(tmp_path):
     (source / "labels.csv").write_text("id,label\n1,a\n")
     with pytest.raises(UnknownFormError, match=r"could be folder or table; say which with --form"):
         forms.recognised(source, Options())
+
+
+def test_a_home_in_the_source_is_no_part_of_it(tmp_path):
+    """Data sets that were imported into it, and pictures of reports, are not images to import."""
+    source = sources(tmp_path)["folder"]
+    options = Options(leave=(source / "sweeps",))
+    before = folder.listing(source, options)
+    put(source, "sweeps/report/plot.png", "sweeps/data/x/train-00000-of-00001.parquet")
+    assert forms.recognised(source, options) == "folder"
+    after = folder.listing(source, options)
+    assert (after.classes, after.ids) == (before.classes, before.ids)
+    (source / "labels.csv").write_text("id,label\na/1,x\nb/1,y\n")
+    assert "sweeps/report/plot.png" not in table.listing(source, options).ids
+    assert table.listing(source, options).notes == ["1 images that no row names are left out"]
 
 
 def test_every_form_says_what_it_expects():

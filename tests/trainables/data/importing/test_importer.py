@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sqlite3
 import threading
 from collections import Counter, namedtuple
 from dataclasses import replace
@@ -495,3 +496,76 @@ def test_the_record_says_where_it_is_from(target):
     record = json.loads((target / "import.json").read_text())
     assert (record["origin"], record["left_out"]) == ("folder: /somewhere", 0)
     assert next(batches(next(target.glob("train-*.parquet")), [])).images
+
+
+def deep(seed: int, peak: int) -> bytes:
+    """A grey PNG of 16 bits whose highest pixel is `peak`."""
+    pixels = np.random.default_rng(seed).integers(0, peak + 1, (6, 6), np.uint16)
+    pixels[0, 0] = peak
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def of_sixteen_bits(peak: int, **changes) -> Listing:
+    """Images of 16 bits and of 8 in turn; one alone has the highest pixel."""
+    images = [deep(i, 1000) if i % 2 else png(i) for i in range(60)]
+    images[31] = deep(99, peak)
+    return listed(read=Memory(images), **changes)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize(("peak", "bits"), [(4095, 12), (3000, 12), (5000, 14), (65_535, 16)])
+def test_bits_of_sixteen_bit_images_are_those_they_use(target, peak, bits):
+    said: list[str] = []
+    dataset = import_(of_sixteen_bits(peak), target, note=said.append)
+    assert dataset.bits == open_dataset(target).bits == bits
+    told = [note for note in said if "16-bit" in note]
+    wanted = f"pixels of the 16-bit images are {peak:,} at most: read as {bits} bits"
+    assert told == ([] if bits == 16 else [f"{wanted}, {2**bits - 1:,} is white; {OTHER}"])
+
+
+OTHER = "--bits 16 would take their whole range"
+
+
+def test_bits_may_be_said(target):
+    said: list[str] = []
+    about = About(bits=16)
+    dataset = import_(of_sixteen_bits(4095, about=about), target, note=said.append)
+    assert dataset.bits == 16
+    assert any("read as 16 bits, 65,535 is white; as --bits says" in note for note in said)
+    assert dataset.fingerprint != replace(dataset, bits=12).fingerprint
+    assert json.loads((target / "dataset.json").read_text()).get("bits") is None
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_bits_are_known_after_an_interruption(target, monkeypatch):
+    def fail(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainables.data.importing.job.describe", fail)
+        with pytest.raises(KeyboardInterrupt):
+            import_(of_sixteen_bits(4095), target)
+    assert import_(of_sixteen_bits(4095), target).bits == 12
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_journal_of_an_earlier_version_goes_on(target, monkeypatch):
+    """It did not look for 16 bits: describe does."""
+    with monkeypatch.context() as patch:
+        patch.setattr("trainables.data.importing.job.describe", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            import_(of_sixteen_bits(4095), target)
+    with sqlite3.connect(target.parent / ".zoo.part" / "journal.sqlite") as journal:
+        journal.execute("DROP TABLE peaks")
+    assert import_(of_sixteen_bits(4095), target).bits == 12
+
+
+def test_an_import_without_sixteen_bits_has_the_key_of_earlier_versions(target):
+    """So that the same command finds what they imported."""
+    import_(listed(), target)
+    assert json.loads((target / "import.json").read_text())["key"] == KEY
+
+
+KEY = "1a3f6db5c7a07c64cd9e326974e5734c916a85fbed0d8df9c0ccf477b427a064"

@@ -235,17 +235,48 @@ def test_imagenet_that_is_not_whole(tmp_path, imagenet):
     mistakes("imagenet", imagenet, f"val/{HEN}: none of the classes of train")
 
 
-def test_links_that_leave_the_source_are_refused(tmp_path, imagenet):
+def test_links_out_of_the_source_are_followed_and_told(tmp_path, imagenet):
     source = tmp_path / "linked"
     put(source, f"val/{TENCH}/a.JPEG", f"train/{TENCH}/b.JPEG")
     (source / f"train/{TENCH}/c.JPEG").symlink_to(imagenet / f"train/{COCK}/{COCK}_1.JPEG")
     (source / f"train/{COCK}").symlink_to(imagenet / f"train/{COCK}")
+    (source / f"train/{TENCH}/d.JPEG").symlink_to("nowhere")
     found, listing = listed("imagenet", source)
-    assert set(found) == {f"val/{TENCH}/a.JPEG", f"train/{TENCH}/b.JPEG"}
-    assert {n for n, _ in listing.problems} == {f"train/{TENCH}/c.JPEG", f"train/{COCK}"}
+    assert set(found) == {
+        f"val/{TENCH}/a.JPEG",
+        f"train/{TENCH}/b.JPEG",
+        f"train/{TENCH}/c.JPEG",
+        f"train/{COCK}/{COCK}_1.JPEG",
+    }
+    linked = listing.ids.index(f"train/{COCK}/{COCK}_1.JPEG")
+    assert listing.read(linked) == (imagenet / listing.ids[linked]).read_bytes()
+    assert [name for name, _ in listing.problems] == [f"train/{TENCH}/d.JPEG"]
+    assert any("2 links are followed: " in note for note in listing.notes)
     (source / "train").rename(source / "old")
     (source / "train").symlink_to(imagenet / "train")
-    mistakes("imagenet", source, "train: a link that leaves")
+    _, listing = listed("imagenet", source)
+    assert [listing.read(index) for index in range(len(listing.ids))]
+    assert f"a link is followed: train leads to {imagenet / 'train'}" in listing.notes
+
+
+def test_places365_of_linked_folders(tmp_path, places):
+    """As they are where a data set is on another disk."""
+    source = tmp_path / "linked"
+    source.mkdir()
+    for path in places.iterdir():
+        (source / path.name).symlink_to(path)
+    _, there = listed("places365", places)
+    _, listing = listed("places365", source)
+    assert list(listing.ids) == list(there.ids)
+    for index in range(len(listing.ids)):
+        assert _bytes(listing, index) == _bytes(there, index)
+
+
+def _bytes(listing, index: int) -> bytes | str:
+    try:
+        return listing.read(index)
+    except FileNotFoundError:
+        return "missing"
 
 
 def test_imagenet21k_p_and_the_whole(tmp_path):

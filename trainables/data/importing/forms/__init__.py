@@ -2,7 +2,8 @@
 
 A form is a docstring whose first line says what is expected and `listing(source, options)`, which
 reads no image and raises DataError with all mistakes. With `fits(source, options)`, a quick look,
-it is also recognised unasked; a form that is `GENERAL` gives way to one that is not. The file name
+it is also recognised unasked, and `hints(source, options)` says why a source that is near it is not
+of it; a form that is `GENERAL` gives way to one that is not. The file name
 is the name of the form; adding one edits nothing else.
 """
 
@@ -22,7 +23,9 @@ class Options:
     """What a person says of a source beyond its path; forms use what they have a use for.
 
     `labels` are files of labels; the columns are names of columns in them, guessed where None;
-    `classes` names the classes in the order of their numbers.
+    `classes` names the classes in the order of their numbers. `bits` are those that pixels of more
+    than 8 use. Folders in `leave` are no part of the
+    source, though they may lie in it.
     """
 
     labels: tuple[Path, ...] = ()
@@ -30,6 +33,8 @@ class Options:
     label_column: str | None = None
     split_column: str | None = None
     classes: tuple[str, ...] | None = None
+    bits: int | None = None
+    leave: tuple[Path, ...] = ()
 
 
 class UnknownFormError(DataError):
@@ -64,8 +69,15 @@ def recognised(source: Path, options: Options) -> str:
     if fitting:
         said = f"{source}: this could be {' or '.join(fitting)}; say which with --form:"
         raise UnknownFormError([said, *_expected(fitting)])
+    seen = [
+        said for form in modules.values() for said in getattr(form, "hints", _none)(source, options)
+    ]
     said = f"{source}: of none of the known forms; bring it into one of them:"
-    raise UnknownFormError([said, *_expected(names())])
+    raise UnknownFormError([*dict.fromkeys(seen), said, *_expected(names())])
+
+
+def _none(_source: Path, _options: Options) -> list[str]:
+    return []
 
 
 def _expected(forms: list[str]) -> list[str]:

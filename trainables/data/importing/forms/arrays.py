@@ -37,10 +37,10 @@ def listing(source: Path, options: Options) -> Listing:
         if source.is_dir():
             files = sorted(source.glob("*.npy"))
             arrays = {path.stem: np.load(path, mmap_mode="r") for path in files}
-            return from_arrays(arrays, options.classes)
+            return from_arrays(arrays, options.classes, bits=options.bits)
         _check_size(source)
         with np.load(source) as archive:
-            return from_arrays(archive, options.classes)
+            return from_arrays(archive, options.classes, bits=options.bits)
     except DataError as error:
         raise DataError([f"{source}: {problem}" for problem in error.mistakes]) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -16,7 +16,7 @@ from trainables.data.dataset import DataError
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.mat_file import mat_variables
 from trainables.data.importing.splitting import TEST, TRAIN, VALID
-from trainables.data.importing.unpacked import Images, absent, outside
+from trainables.data.importing.unpacked import Images, absent, unreadable
 
 if TYPE_CHECKING:
     from trainables.data.importing.forms import Options
@@ -39,7 +39,7 @@ def listing(source: Path, options: "Options") -> Listing:
     ]
     if not (source / IMAGES).is_dir():
         mistakes.append(absent(source, f"folder {IMAGES}", "unpack 102flowers.tgz there"))
-    mistakes += outside(source, IMAGES)
+    mistakes += unreadable(source, IMAGES)
     if mistakes:
         raise DataError(mistakes)
     numbers = _whole(source / LABELS, "labels")[0]

@@ -16,12 +16,13 @@ from trainables.data.dataset import DataError
 from trainables.data.importing.foreign_parquet import ForeignFile, ForeignImages
 from trainables.data.importing.forms import Options
 from trainables.data.importing.forms.table import numbered
-from trainables.data.importing.image_files import walk
+from trainables.data.importing.image_files import Tree
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.splitting import split_index
 
 GENERAL = True
 NO_LABEL = ("", "-1")
+SHOWN = 5
 
 
 def fits(source: Path, options: Options) -> bool:
@@ -29,19 +30,33 @@ def fits(source: Path, options: Options) -> bool:
     if not source.is_dir() or options.labels:
         return False
     try:
-        return any(_open(source, relative, options) for relative in _files(source)[:1])
+        files = _files(Tree(source, options.leave))
+        return any(_open(source, relative, options) for relative in files[:1])
     except DataError:
         return False
 
 
+def hints(source: Path, options: Options) -> list[str]:
+    """What is wrong with the first Parquet file, if there is any."""
+    if not source.is_dir() or options.labels:
+        return []
+    try:
+        for relative in _files(Tree(source, options.leave))[:1]:
+            _open(source, relative, options)
+    except DataError as error:
+        return error.mistakes
+    return []
+
+
 def listing(source: Path, options: Options) -> Listing:
     """The images of all Parquet files in the order of their rows."""
-    files = _opened(source, options)
+    tree = Tree(source, options.leave)
+    files = _opened(tree, options)
     ids: list[str] = []
     texts: list[str] = []
     splits: list[NDArray[np.int8]] = []
     rows: list[NDArray[np.int64]] = []
-    problems: list[tuple[str, str]] = []
+    problems = tree.problems
     total = 0
     for file in files:
         names, labels = file.ids_and_labels()
@@ -65,24 +80,26 @@ def listing(source: Path, options: Options) -> Listing:
         splits=np.concatenate(splits),
         read=ForeignImages(files, np.concatenate(rows)),
         problems=problems,
-        notes=["images stay in the order of the source"],
+        notes=["images stay in the order of the source", *tree.notes()],
         in_order=True,
     )
 
 
-def _opened(source: Path, options: Options) -> list[ForeignFile]:
+def _opened(tree: Tree, options: Options) -> list[ForeignFile]:
     """All Parquet files of a source. Raises DataError with what is wrong with any."""
+    source = tree.root
     if not source.is_dir():
         raise DataError([f"{source}: not a folder; give the folder that holds the Parquet files"])
     files: list[ForeignFile] = []
     mistakes: list[str] = []
-    for relative in _files(source):
+    for relative in _files(tree):
         try:
             files.append(_open(source, relative, options))
         except DataError as error:
             mistakes += error.mistakes
     if not files and not mistakes:
-        mistakes = [f"{source}: no Parquet file in it; give the folder that holds them"]
+        mistakes = [f"{path}: {reason}" for path, reason in tree.problems[:SHOWN]]
+        mistakes.append(f"{source}: no Parquet file in it; give the folder that holds them")
     if len({file.names for file in files}) > 1 and not options.classes:
         mistakes.append(f"{source}: the files name different classes; give them with --classes")
     if mistakes:
@@ -95,8 +112,8 @@ def _open(source: Path, relative: str, options: Options) -> ForeignFile:
     return ForeignFile.opened(source, relative, label, options.id_column)
 
 
-def _files(source: Path) -> list[str]:
-    found = walk(source, [])
+def _files(tree: Tree) -> list[str]:
+    found = tree.walk()
     return [p for p in found if p.endswith(".parquet") and not Path(p).name.startswith("_")]
 
 

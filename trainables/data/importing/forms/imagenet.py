@@ -21,7 +21,7 @@ from trainables.data.importing.forms.imagenet21k import WNID, wnids, words
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.mat_file import mat_variables, single
 from trainables.data.importing.splitting import TEST
-from trainables.data.importing.unpacked import NO_SPLIT, SHOWN, Images, absent, outside
+from trainables.data.importing.unpacked import NO_SPLIT, SHOWN, Images, absent, unreadable
 
 if TYPE_CHECKING:
     from trainables.data.importing.forms import Options
@@ -63,7 +63,7 @@ def listing(source: Path, options: "Options") -> Listing:
         raise DataError(mistakes)
     images = Images(source)
     mistakes = images.add_classes(train, classes, NO_SPLIT)
-    mistakes += outside(source, val) if flat else images.add_classes(val, classes, TEST)
+    mistakes += unreadable(source, val) if flat else images.add_classes(val, classes, TEST)
     if flat and not mistakes:
         mistakes = _add_flat(images, val, labels, classes)
     if mistakes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.data.dataset import DataError
-from trainables.data.importing.image_files import folders
+from trainables.data.importing.image_files import Tree
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.splitting import TEST
 from trainables.data.importing.unpacked import NO_SPLIT, Images, absent
@@ -56,7 +56,7 @@ def listing(source: Path, options: "Options") -> Listing:  # noqa: ARG001
 def wnids(source: Path, folder: str) -> list[str]:
     """Names of the folders in `source / folder` that are WNIDs, sorted; none if it is not there."""
     path = source / folder
-    return [name for name in folders(path, []) if WNID.fullmatch(name)] if path.is_dir() else []
+    return [name for name in Tree(path).folders() if WNID.fullmatch(name)] if path.is_dir() else []
 
 
 def words(source: Path, classes: Iterable[str]) -> list[str]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.data.dataset import DataError
-from trainables.data.importing.image_files import escapes, folders
+from trainables.data.importing.image_files import Tree, escapes
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.splitting import TEST
-from trainables.data.importing.unpacked import NO_SPLIT, Images, absent, outside
+from trainables.data.importing.unpacked import NO_SPLIT, Images, absent, unreadable
 
 if TYPE_CHECKING:
     from trainables.data.importing.forms import Options
@@ -39,11 +39,11 @@ def listing(source: Path, options: "Options") -> Listing:  # noqa: ARG001
 
 
 def _easy(source: Path) -> Listing:
-    classes = folders(source / "train", [])
+    classes = Tree(source / "train").folders()
     mistakes = [
         absent(source, f"{folder}/CLASS", "unpack places365standard_easyformat.tar there")
         for folder in ("train", "val")
-        if not (source / folder).is_dir() or not folders(source / folder, [])
+        if not (source / folder).is_dir() or not Tree(source / folder).folders()
     ]
     if mistakes:
         raise DataError(mistakes)
@@ -68,7 +68,7 @@ def _listed(source: Path) -> Listing:
             mistakes.append(absent(source, wanted, "unpack the images there"))
         elif len(there) > 1:
             mistakes.append(f"{source}: holds {' and '.join(there)}; leave one of them there")
-        mistakes += outside(source, *there)
+        mistakes += unreadable(source, *there)
     if mistakes:
         raise DataError(mistakes)
     classes = _classes(source)
@@ -86,7 +86,7 @@ def _add(images: Images, name: str, folder: str, split: int, classes: int) -> No
         elif escapes(path):
             images.problems.append((place, f"{path} leads outside; copy the list again"))
         else:
-            images.add(f"{folder}/{path}", number, split)
+            images.add_named(f"{folder}/{path}", number, split)
 
 
 def _classes(source: Path) -> list[str]:

@@ -13,7 +13,7 @@ from trainables.data.importing.image_files import escapes
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.mat_file import mat_variables, single
 from trainables.data.importing.splitting import TEST
-from trainables.data.importing.unpacked import NO_SPLIT, Images, absent, outside
+from trainables.data.importing.unpacked import NO_SPLIT, Images, absent, unreadable
 
 if TYPE_CHECKING:
     from trainables.data.importing.forms import Options
@@ -39,7 +39,7 @@ def listing(source: Path, options: "Options") -> Listing:  # noqa: ARG001
         for folder in ANNOS
         if not (source / folder).is_dir()
     ]
-    mistakes += outside(source, *ANNOS)
+    mistakes += unreadable(source, *ANNOS)
     if mistakes:
         raise DataError(mistakes)
     classes = [str(name) for name in _variable(source, META, "class_names")]

@@ -3,22 +3,24 @@
 Tables are given, or lie in SOURCE or in its folders train, valid and test, alone or as
 `metadata.csv`, as Hugging Face's ImageFolder has them. Columns are found by name: id, file_name,
 filename, path, image, image_id or file; label, class or category; split. A file is named by its
-path from SOURCE or from its table, with or without suffix, or by a name that only one file has.
+path from SOURCE or from its table, with or without suffix, or by a name that only one file has;
+what spreadsheets and other systems do to names is undone where one file alone can be meant.
 Without a column of splits, a table called after a split, such as `train.csv`, or in a folder called
 so, gives it.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.dataset import SPLITS, DataError
 from trainables.data.importing import label_table
+from trainables.data.importing.file_names import FileNames
 from trainables.data.importing.forms import Options
-from trainables.data.importing.image_files import Reader, escapes, folders, is_image, walk
+from trainables.data.importing.image_files import Tree, hidden
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.splitting import split_index
 
@@ -26,7 +28,7 @@ GENERAL = True
 IDS = ("file_name", "filename", "path", "id", "image_id", "image", "file")
 LABELS = ("label", "class", "category", "target")
 ROUNDED = re.compile(r"\d\.\d+[eE]\+\d+")
-SHOWN = 20
+SHOWN, SHOWN_TABLES = 20, 3
 
 
 def fits(source: Path, options: Options) -> bool:
@@ -34,29 +36,47 @@ def fits(source: Path, options: Options) -> bool:
     if not source.is_dir():
         return False
     try:
-        tables = options.labels or _tables(source)
-        return bool(tables) and all(_columns(path, options) for path in tables)
+        tables = options.labels or _tables(source, options)
+        return any(_columns(path, options) for path in tables)
     except DataError:
         return False
+
+
+def hints(source: Path, options: Options) -> list[str]:
+    """Tables beside the images whose columns are not understood, and what would name them."""
+    if not source.is_dir():
+        return []
+    said = []
+    for path in options.labels or _all_tables(source, options):
+        try:
+            has = label_table.columns(path)
+            if path.suffix != ".parquet" and not _columns(path, options):
+                said.append(_unknown_columns(path, has))
+        except DataError as error:
+            said += error.mistakes
+    return said[:SHOWN_TABLES]
 
 
 def listing(source: Path, options: Options) -> Listing:
     """The images that the tables name. DataError for tables that cannot be understood."""
     if not source.is_dir():
         raise DataError([f"{source}: not a folder; give the folder that holds the images"])
-    tables = options.labels or _tables(source)
+    tables = options.labels or _tables(source, options)
     if not tables:
         wanted = "a file of labels in it, such as labels.csv, or as metadata.csv"
-        raise DataError([f"{source}: there is not {wanted}; give it with --labels"])
-    problems: list[tuple[str, str]] = []
-    files = _Files([path for path in walk(source, problems) if is_image(path)])
+        there = hints(source, options)
+        raise DataError([f"{source}: there is not {wanted}; give it with --labels", *there])
+    tree = Tree(source, options.leave)
+    files = FileNames(tree.walk(), source)
+    problems = tree.problems
     paths: list[str] = []
     texts: list[str] = []
     splits: list[int] = []
     rows: dict[str, int] = {}
+    tables, notes = _with_labels(tables, options)
     for table in tables:
         prefix = _prefix(source, table)
-        for name, label, split in _rows(table, options):
+        for name, label, split in _rows(table, options, notes):
             found, reason = files.find(name, prefix)
             if found is not None and found in rows:
                 known = texts[rows[found]]
@@ -73,15 +93,16 @@ def listing(source: Path, options: Options) -> Listing:
     classes, labels, strange = numbered(texts, options.classes)
     if strange:
         raise DataError([f"{tables[0]}: {strange}"])
-    unnamed = len(files.paths) - len(rows)
+    unnamed = len(set(files.images).difference(rows))
+    left_out = [f"{unnamed:,} images that no row names are left out"] if unnamed else []
     return Listing(
         classes=classes,
         ids=paths,
         labels=labels,
         splits=np.array(splits, np.int8),
-        read=Reader(source, paths),
+        read=tree.reader(paths),
         problems=problems,
-        notes=[f"{unnamed:,} images that no row names are left out"] if unnamed else [],
+        notes=[*notes, *files.notes(), *tree.notes(), *left_out],
     )
 
 
@@ -110,27 +131,66 @@ def numbered(
     return names, np.fromiter((number[text] for text in texts), np.int64, len(texts)), ""
 
 
-def _tables(source: Path) -> tuple[Path, ...]:
+def _tables(source: Path, options: Options) -> tuple[Path, ...]:
     """Tables in the source or in its folders of splits: `metadata.*`, or all that there are."""
-    places = [source, *(source / n for n in folders(source, []) if split_index(n) is not None)]
-    found = [
+    found = _all_tables(source, options)
+    metadata = [path for path in found if path.stem == "metadata"]
+    by_split = [path for path in found if _split_of(path) != -1]
+    if metadata or by_split or len(found) < 2:
+        return tuple(metadata or by_split or found)
+    # an example of what to hand in is no table of labels, whatever its columns are
+    others = [path for path in found if "submission" not in path.stem.lower()]
+    understood = [path for path in others if _understood(path, options)]
+    return tuple(understood) if len(understood) == 1 else ()
+
+
+def _all_tables(source: Path, options: Options) -> list[Path]:
+    inside = Tree(source, options.leave).folders()
+    places = [source, *(source / name for name in inside if split_index(name) is not None)]
+    return [
         path
         for place in places
         for path in sorted(place.iterdir())
-        if path.suffix in label_table.SUFFIXES and path.is_file() and not path.is_symlink()
+        if path.suffix in label_table.SUFFIXES and path.is_file() and not hidden(path.name)
     ]
-    metadata = [path for path in found if path.stem == "metadata"]
-    by_split = [path for path in found if _split_of(path) != -1]
-    return tuple(metadata or by_split or (found if len(found) == 1 else ()))
+
+
+def _understood(table: Path, options: Options) -> bool:
+    try:
+        return _columns(table, options) is not None
+    except DataError:
+        return False
+
+
+def _with_labels(tables: Sequence[Path], options: Options) -> tuple[list[Path], list[str]]:
+    """Those of several tables that have labels, and what to say of the others."""
+    having = [table for table in tables if len(tables) == 1 or _columns(table, options)]
+    if not having:
+        return list(tables), []
+    lacking = [table.name for table in tables if table not in having]
+    return having, [f"{name} has no column of labels and is left out" for name in lacking]
 
 
 def _columns(table: Path, options: Options) -> tuple[str, str, str | None] | None:
-    """The columns of files, labels and splits; None if it has not the first two."""
+    """The columns of files, labels and splits; None if it has not the first two.
+
+    Where a table of two columns has one of files, the other is of labels, whatever it is called.
+    """
     has = label_table.columns(table)
     name = label_table.chosen(table, has, options.id_column, IDS)
     label = label_table.chosen(table, has, options.label_column, LABELS)
     split = label_table.chosen(table, has, options.split_column, ("split",))
+    others = [column for column in has if column.strip() and column not in (name, split)]
+    if name and not label and len(others) == 1:
+        label = others[0]
     return (name, label, split) if name and label else None
+
+
+def _unknown_columns(table: Path, has: Sequence[str]) -> str:
+    return (
+        f"{table}: no column of files ({', '.join(IDS)}) or of labels ({', '.join(LABELS)}); "
+        f"it has: {', '.join(has) or 'none'}; name them with --id-column, --label-column"
+    )
 
 
 def _split_of(table: Path) -> int:
@@ -140,17 +200,15 @@ def _split_of(table: Path) -> int:
     return -1 if found is None else found
 
 
-def _rows(table: Path, options: Options) -> Iterable[tuple[str, str, int]]:
+def _rows(table: Path, options: Options, notes: list[str]) -> Iterable[tuple[str, str, int]]:
     """(file, label, split) of each row."""
     columns = _columns(table, options)
     if columns is None:
-        has = ", ".join(label_table.columns(table)) or "none"
-        raise DataError(
-            [
-                f"{table}: no column of files ({', '.join(IDS)}) or of labels "
-                f"({', '.join(LABELS)}); it has: {has}; name them with --id-column, --label-column"
-            ]
-        )
+        raise DataError([_unknown_columns(table, label_table.columns(table))])
+    name, label, _ = columns
+    if label != options.label_column and label.strip().lower() not in LABELS:
+        said = f"{table.name}: {name} is read as the files and {label} as their classes"
+        notes.append(f"{said}; others are named with --id-column, --label-column")
     *wanted, split = columns
     names, labels, *said = label_table.texts(table, [*wanted, *([split] if split else [])])
     if rounded := next(filter(ROUNDED.fullmatch, names), None):
@@ -173,31 +231,3 @@ def _prefix(source: Path, table: Path) -> str:
     except ValueError:
         return ""
     return "" if inside == "." else f"{inside}/"
-
-
-class _Files:
-    """The images of a source, found as tables name them."""
-
-    def __init__(self, paths: list[str]):
-        self.paths = set(paths)
-        self._stems: dict[str, list[str]] = {}
-        for path in paths:
-            pure = PurePosixPath(path)
-            for key in {str(pure.with_suffix("")), pure.name, pure.stem}:
-                self._stems.setdefault(key, []).append(path)
-
-    def find(self, name: str, prefix: str) -> tuple[str | None, str]:
-        """The file of this name, or None and why there is none."""
-        if not name:
-            return None, "a row without a file"
-        if escapes(name):
-            return None, "leaves the folder of the images"
-        plain = PurePosixPath(name).as_posix()
-        for path in (prefix + plain, plain):
-            if path in self.paths:
-                return path, ""
-            if len(found := self._stems.get(path, ())) == 1:
-                return found[0], ""
-            if found:
-                return None, f"{len(found)} files have this name, such as {', '.join(found[:2])}"
-        return None, "no such image"

@@ -1,0 +1,70 @@
+"""Pixels of 16 bits: what their values are, and what is white.
+
+Cameras and microscopes write 10, 12 or 14 bits into files of 16. Pillow keeps 16 bits of grey
+pixels and the upper byte of coloured ones; the lower byte is had by reading those the other way
+round.
+
+H, W = pixels, C = channels.
+"""
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.data.dataset import WHOLE
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BITS = (8, 10, 12, 14, WHOLE)
+OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
+
+
+def bits_for(peak: int) -> int:
+    """The fewest of 8, 10, 12, 14 and 16 bits that hold pixels up to `peak`."""
+    return next(bits for bits in BITS if peak < 2**bits)
+
+
+def is_deep(encoded: bytes) -> bool:
+    """Whether an encoded image may have pixels of 16 bits, by its first bytes: a quick look."""
+    if encoded.startswith(b"\x89PNG"):
+        return encoded[24:25] == b"\x10"
+    return encoded[:4] in (b"II*\0", b"MM\0*")
+
+
+def values(image: "Image", encoded: bytes) -> NDArray[np.integer] | None:
+    """The values (H, W) or (H, W, C) of a 16-bit image that is just opened; None if it is none."""
+    if image.mode.startswith("I"):
+        return np.asarray(image)
+    raw_mode = _raw_mode(image)
+    if ";16" not in raw_mode:
+        return None
+    upper = np.asarray(image).astype(np.uint16)
+    return upper << 8 | _lower(encoded, image.format, raw_mode)
+
+
+def _raw_mode(image: "Image") -> str:
+    """How the pixels are stored, as Pillow's decoders are told."""
+    arguments = image.tile[0].args if getattr(image, "tile", None) else None
+    found = arguments if isinstance(arguments, str) else arguments[0] if arguments else ""
+    return found if isinstance(found, str) else ""
+
+
+def _lower(encoded: bytes, kind: str | None, raw_mode: str) -> NDArray[np.uint16] | int:
+    """The lower bytes; their middle where Pillow has no way to them (grey with transparency)."""
+    from PIL import Image
+
+    layout, _, order = raw_mode.partition(";")
+    image = Image.open(io.BytesIO(encoded), formats=[kind or ""])
+    other = f"{layout};{OTHER_BYTE[order]}"
+    image.tile = [
+        tile._replace(args=other if isinstance(tile.args, str) else (other, *tile.args[1:]))
+        for tile in image.tile
+    ]
+    try:
+        return np.asarray(image).astype(np.uint16)
+    except ValueError:  # unknown raw mode
+        return 128
