@@ -18,7 +18,7 @@ from pathlib import Path
 from trainables import home
 from trainables.data import contact_sheet
 from trainables.data.catalogue import locate, names, unknown
-from trainables.data.dataset import SPLITS, WHOLE, Dataset, Progress
+from trainables.data.dataset import SPLITS, WHOLE, Dataset, Progress, Symmetries
 from trainables.data.describe import describe
 from trainables.data.folder import open_dataset
 from trainables.data.importing import published_sets, request
@@ -96,7 +96,7 @@ def _describe(options: argparse.Namespace) -> None:
         describe(options.path, progress=progress)
     dataset = open_dataset(options.path)
     _say(f"{dataset.path / 'dataset.json'}: {_summary(dataset)}")
-    _say(f"Assumed: {dataset.symmetries}. {CORRECTED}")
+    _say(f"Assumed for augmentation: {dataset.symmetries}.\n{CORRECTED}")
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -130,13 +130,14 @@ def _allowed(dataset: Dataset) -> str:
 
 def _assumed(dataset: Dataset) -> str:
     """What an import took for granted, and what changes it."""
-    options = "--horizontal-flip (as of most photographs), --vertical-flip and --rotation DEGREES"
-    return (
-        f"Assumed: {dataset.symmetries} when models are trained, since its class might change.\n"
-        f"If more, or less, leaves the class the same, say so with {options}, or their opposites "
-        f"such as --no-horizontal-flip, under another name with --to; or: {CORRECTED[0].lower()}"
-        f"{CORRECTED[1:]}"
-    )
+    said = f"Assumed for augmentation: {dataset.symmetries}."
+    if dataset.symmetries == Symmetries():
+        said += " If your images stay of their class when they are, as most photographs do when"
+        said += " mirrored left to right, import them"
+    else:
+        said += " If that is wrong, import them"
+    options = "--horizontal-flip, --vertical-flip (or --no-...) and --rotation DEGREES"
+    return f"{said} under another name with {options}.\n{CORRECTED}"
 
 
 def _summary(dataset: Dataset) -> str:

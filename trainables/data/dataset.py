@@ -34,16 +34,14 @@ class Symmetries:
     vertical_flip: bool = False
 
     def __str__(self) -> str:
-        flips = {"left to right": self.horizontal_flip, "upside down": self.vertical_flip}
-        sides = [side for side, allowed in flips.items() if allowed]
-        turned = (
-            f"turned by up to {self.rotation_degrees:g} degrees" if self.rotation_degrees else ""
-        )
-        mirrored = f"mirrored {' and '.join(sides)}" if sides else ""
-        allowed = " or ".join(filter(None, (turned, mirrored)))
-        if not allowed:
-            return "no image may be turned or mirrored"
-        return f"an image may be {allowed}"
+        if self == Symmetries():
+            return "an image that is turned or mirrored may be of another class, so none is"
+        turned = f"turned by up to {self.rotation_degrees:g} degrees"
+        mirrored = {"left to right": self.horizontal_flip, "upside down": self.vertical_flip}
+        sides = [side for side, allowed in mirrored.items() if allowed]
+        done = [turned] * (self.rotation_degrees > 0)
+        done += [f"mirrored {' or '.join(sides)}"] * bool(sides)
+        return f"an image stays of its class when {' or '.join(done)}"
 
 
 @dataclass(frozen=True, slots=True)

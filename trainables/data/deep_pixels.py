@@ -9,7 +9,7 @@ H, W = pixels, C = channels.
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,14 @@ def values(image: "Image", encoded: bytes) -> NDArray[np.integer] | None:
 
 def _raw_mode(image: "Image") -> str:
     """How the pixels are stored, as Pillow's decoders are told."""
-    arguments = image.tile[0].args if getattr(image, "tile", None) else None
-    found = arguments if isinstance(arguments, str) else arguments[0] if arguments else ""
-    return found if isinstance(found, str) else ""
+    tiles = getattr(image, "tile", ())
+    return _told(tiles[0])[0] if tiles else ""
+
+
+def _told(tile: Any) -> tuple[str, ...]:
+    """What a decoder is told: how pixels are stored, and more of other formats than PNG."""
+    found = (tile.args,) if isinstance(tile.args, str) else tuple(tile.args or ())
+    return found if found and isinstance(found[0], str) else ("",)
 
 
 def _lower(encoded: bytes, kind: str | None, raw_mode: str) -> NDArray[np.uint16] | int:
@@ -58,10 +63,10 @@ def _lower(encoded: bytes, kind: str | None, raw_mode: str) -> NDArray[np.uint16
     from PIL import Image
 
     layout, _, order = raw_mode.partition(";")
-    image = Image.open(io.BytesIO(encoded), formats=[kind or ""])
     other = f"{layout};{OTHER_BYTE[order]}"
+    image: Any = Image.open(io.BytesIO(encoded), formats=[kind or ""])
     image.tile = [
-        tile._replace(args=other if isinstance(tile.args, str) else (other, *tile.args[1:]))
+        tile._replace(args=other if isinstance(tile.args, str) else (other, *_told(tile)[1:]))
         for tile in image.tile
     ]
     try:

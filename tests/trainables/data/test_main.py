@@ -62,19 +62,26 @@ def test_imported_and_found_by_name(source, home, capsys):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "Assumed: no image may be turned or mirrored when models are trained"),
-        (["--horizontal-flip"], "Assumed: an image may be mirrored left to right when"),
+        (
+            [],
+            "an image that is turned or mirrored may be of another class",
+        ),
+        (
+            ["--horizontal-flip"],
+            "an image stays of its class when mirrored left to right.",
+        ),
         (
             ["--rotation", "90", "--horizontal-flip", "--vertical-flip"],
-            "an image may be turned by up to 90 degrees or mirrored left to right and upside down",
+            "an image stays of its class when turned by up to 90 degrees or mirrored left to right "
+            "or upside down.",
         ),
     ],
 )
 def test_what_is_assumed_is_said_and_what_changes_it(source, home, capsys, options, said):
     assert imported(source, home, *options) == 0
     printed = capsys.readouterr().out
-    assert said in printed
-    for option in ("--horizontal-flip", "--vertical-flip", "--rotation", "--no-horizontal-flip"):
+    assert f"Assumed for augmentation: {said}" in printed
+    for option in ("--horizontal-flip", "--vertical-flip", "--no-...", "--rotation DEGREES"):
         assert option in printed
     assert "Symmetries(" not in printed
     assert main(["show", "my-birds", "--home", str(home)]) == 0

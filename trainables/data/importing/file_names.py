@@ -158,8 +158,8 @@ class FileNames:
         return self._by_kind[same]
 
     def _repaired(self, how: str, name: str, path: str) -> tuple[str, str]:
-        count, *example = self._repairs.get(how, (0, name, path))
-        self._repairs[how] = (count + 1, *example)
+        count, first, its_path = self._repairs.get(how, (0, name, path))
+        self._repairs[how] = (count + 1, first, its_path)
         return path, ""
 
     def _nearest(self, name: str) -> str:

@@ -106,7 +106,7 @@ def _nothing(listing: Listing) -> list[str]:
     """Why a listing has no image: the reasons for those that are named, an example of each."""
     examples: dict[str, str] = {}
     for identity, reason in listing.problems:
-        examples.setdefault(re.sub(r"\(.*?\)", "", reason), f"{identity}: {reason}")
+        examples.setdefault(re.sub(r"\(.*?\)|such as .*", "", reason), f"{identity}: {reason}")
     said, shown = "no image with a label was found", list(examples.values())[:SHOWN]
     fix = "look at the source, and at the names of its columns if it has a table"
     if not shown:

@@ -7,7 +7,7 @@ import pytest
 
 from trainables.data import DataError
 from trainables.data.importing.file_names import FileNames
-from trainables.data.importing.forms import Options, table
+from trainables.data.importing.forms import Options, recognised, table
 from trainables.data.importing.importer import import_
 
 FILES = [
@@ -118,6 +118,13 @@ def test_the_other_of_two_columns_is_the_class(tmp_path):
     assert not table.fits(tmp_path, Options())
     assert any("it has: id, breed, owner" in said for said in table.hints(tmp_path, Options()))
     assert table.fits(tmp_path, Options(label_column="breed"))
+
+
+def test_a_list_of_classes_beside_their_folders_is_no_table_of_labels(tmp_path):
+    put(tmp_path, "cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/2.jpg")
+    (tmp_path / "classes.csv").write_text("id,name\n1,cat\n2,dog\n")
+    assert not table.fits(tmp_path, Options())
+    assert recognised(tmp_path, Options()) == "folder"
 
 
 def test_a_table_of_test_without_labels_is_left_out(tmp_path):

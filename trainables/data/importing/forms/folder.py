@@ -40,14 +40,14 @@ def hints(source: Path, options: Options) -> list[str]:
     if not source.is_dir() or options.labels:
         return []
     tree = Tree(source, options.leave)
-    files = [path for path in islice(tree.walk(), LOOKED_AT) if not is_image(path)]
+    files = list(islice(tree.walk(), LOOKED_AT))
     said = [f"{path}: {reason}" for path, reason in tree.problems[:SHOWN]]
     try:
         layout(tree, options.classes)
     except DataError as error:
         said += error.mistakes if tree.folders() else []
-    if files:
-        said.append(f"{source}: no image by their suffix are {kinds(files)}")
+    if files and not any(map(is_image, files)):
+        said.append(f"{source}: no file has the suffix of an image; there are: {kinds(files)}")
     return said
 
 

@@ -11,6 +11,7 @@ so, gives it.
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,20 @@ from trainables.data.dataset import SPLITS, DataError
 from trainables.data.importing import label_table
 from trainables.data.importing.file_names import FileNames
 from trainables.data.importing.forms import Options
-from trainables.data.importing.image_files import Tree, hidden
+from trainables.data.importing.image_files import Tree
+from trainables.data.importing.label_columns import (
+    all_tables,
+    columns_of,
+    is_guess,
+    split_of,
+    tables_in,
+    unknown_columns,
+    with_labels,
+)
 from trainables.data.importing.listing import Listing
 from trainables.data.importing.splitting import split_index
 
 GENERAL = True
-IDS = ("file_name", "filename", "path", "id", "image_id", "image", "file")
-LABELS = ("label", "class", "category", "target")
 ROUNDED = re.compile(r"\d\.\d+[eE]\+\d+")
 SHOWN, SHOWN_TABLES = 20, 3
 
@@ -36,8 +44,10 @@ def fits(source: Path, options: Options) -> bool:
     if not source.is_dir():
         return False
     try:
-        tables = options.labels or _tables(source, options)
-        return any(_columns(path, options) for path in tables)
+        tables = options.labels or tables_in(source, options)
+        understood = [path for path in tables if columns_of(path, options)]
+        named = any(not is_guess(path, options) for path in understood)
+        return named or any(_names_a_file(path, source, options) for path in understood)
     except DataError:
         return False
 
@@ -47,11 +57,11 @@ def hints(source: Path, options: Options) -> list[str]:
     if not source.is_dir():
         return []
     said = []
-    for path in options.labels or _all_tables(source, options):
+    for path in options.labels or all_tables(source, options):
         try:
             has = label_table.columns(path)
-            if path.suffix != ".parquet" and not _columns(path, options):
-                said.append(_unknown_columns(path, has))
+            if path.suffix != ".parquet" and not columns_of(path, options):
+                said.append(unknown_columns(path, has))
         except DataError as error:
             said += error.mistakes
     return said[:SHOWN_TABLES]
@@ -61,7 +71,7 @@ def listing(source: Path, options: Options) -> Listing:
     """The images that the tables name. DataError for tables that cannot be understood."""
     if not source.is_dir():
         raise DataError([f"{source}: not a folder; give the folder that holds the images"])
-    tables = options.labels or _tables(source, options)
+    tables = options.labels or tables_in(source, options)
     if not tables:
         wanted = "a file of labels in it, such as labels.csv, or as metadata.csv"
         there = hints(source, options)
@@ -73,7 +83,7 @@ def listing(source: Path, options: Options) -> Listing:
     texts: list[str] = []
     splits: list[int] = []
     rows: dict[str, int] = {}
-    tables, notes = _with_labels(tables, options)
+    tables, notes = with_labels(tables, options)
     for table in tables:
         prefix = _prefix(source, table)
         for name, label, split in _rows(table, options, notes):
@@ -131,82 +141,20 @@ def numbered(
     return names, np.fromiter((number[text] for text in texts), np.int64, len(texts)), ""
 
 
-def _tables(source: Path, options: Options) -> tuple[Path, ...]:
-    """Tables in the source or in its folders of splits: `metadata.*`, or all that there are."""
-    found = _all_tables(source, options)
-    metadata = [path for path in found if path.stem == "metadata"]
-    by_split = [path for path in found if _split_of(path) != -1]
-    if metadata or by_split or len(found) < 2:
-        return tuple(metadata or by_split or found)
-    # an example of what to hand in is no table of labels, whatever its columns are
-    others = [path for path in found if "submission" not in path.stem.lower()]
-    understood = [path for path in others if _understood(path, options)]
-    return tuple(understood) if len(understood) == 1 else ()
-
-
-def _all_tables(source: Path, options: Options) -> list[Path]:
-    inside = Tree(source, options.leave).folders()
-    places = [source, *(source / name for name in inside if split_index(name) is not None)]
-    return [
-        path
-        for place in places
-        for path in sorted(place.iterdir())
-        if path.suffix in label_table.SUFFIXES and path.is_file() and not hidden(path.name)
-    ]
-
-
-def _understood(table: Path, options: Options) -> bool:
-    try:
-        return _columns(table, options) is not None
-    except DataError:
-        return False
-
-
-def _with_labels(tables: Sequence[Path], options: Options) -> tuple[list[Path], list[str]]:
-    """Those of several tables that have labels, and what to say of the others."""
-    having = [table for table in tables if len(tables) == 1 or _columns(table, options)]
-    if not having:
-        return list(tables), []
-    lacking = [table.name for table in tables if table not in having]
-    return having, [f"{name} has no column of labels and is left out" for name in lacking]
-
-
-def _columns(table: Path, options: Options) -> tuple[str, str, str | None] | None:
-    """The columns of files, labels and splits; None if it has not the first two.
-
-    Where a table of two columns has one of files, the other is of labels, whatever it is called.
-    """
-    has = label_table.columns(table)
-    name = label_table.chosen(table, has, options.id_column, IDS)
-    label = label_table.chosen(table, has, options.label_column, LABELS)
-    split = label_table.chosen(table, has, options.split_column, ("split",))
-    others = [column for column in has if column.strip() and column not in (name, split)]
-    if name and not label and len(others) == 1:
-        label = others[0]
-    return (name, label, split) if name and label else None
-
-
-def _unknown_columns(table: Path, has: Sequence[str]) -> str:
-    return (
-        f"{table}: no column of files ({', '.join(IDS)}) or of labels ({', '.join(LABELS)}); "
-        f"it has: {', '.join(has) or 'none'}; name them with --id-column, --label-column"
-    )
-
-
-def _split_of(table: Path) -> int:
-    """The split that a table's name or folder says; -1 if none."""
-    found = split_index(table.stem)
-    found = split_index(table.parent.name) if found is None else found
-    return -1 if found is None else found
+def _names_a_file(table: Path, source: Path, options: Options) -> bool:
+    """Whether one of the first rows does: a list of classes has two columns as well."""
+    files = FileNames(Tree(source, options.leave).walk(), source)
+    rows = islice(_rows(table, options, []), SHOWN)
+    return any(files.find(name, _prefix(source, table))[0] for name, *_ in rows)
 
 
 def _rows(table: Path, options: Options, notes: list[str]) -> Iterable[tuple[str, str, int]]:
     """(file, label, split) of each row."""
-    columns = _columns(table, options)
+    columns = columns_of(table, options)
     if columns is None:
-        raise DataError([_unknown_columns(table, label_table.columns(table))])
+        raise DataError([unknown_columns(table, label_table.columns(table))])
     name, label, _ = columns
-    if label != options.label_column and label.strip().lower() not in LABELS:
+    if is_guess(table, options):
         said = f"{table.name}: {name} is read as the files and {label} as their classes"
         notes.append(f"{said}; others are named with --id-column, --label-column")
     *wanted, split = columns
@@ -215,7 +163,7 @@ def _rows(table: Path, options: Options, notes: list[str]) -> Iterable[tuple[str
         fix = "a spreadsheet has rounded it; export the ids as text"
         raise DataError([f"{table}: {rounded!r} is no id; {fix}"])
     if not said:
-        return zip(names, labels, [_split_of(table)] * len(names), strict=True)
+        return zip(names, labels, [split_of(table)] * len(names), strict=True)
     strange = sorted({text for text in said[0] if text and split_index(text) is None})
     if strange:
         shown = ", ".join(map(repr, strange[:SHOWN]))
