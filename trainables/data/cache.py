@@ -1,9 +1,9 @@
-"""Decoded images on disk, made once a node and mapped into memory by every process.
+"""Decoded images on disk, made once per node and mapped into memory by every process.
 
-`decoded` answers at once when the pixels are there. Otherwise one process makes them, under a lock,
-in a folder that gets its name when all is written.
+`decoded` returns at once if the pixels are there. Otherwise one process makes them, under a lock,
+in a folder that gets its name when everything is written.
 
-Letters: N = images of the split, S = pixels a side.
+Letters: N = images of the split, S = pixels per side.
 """
 
 import errno
@@ -42,8 +42,9 @@ def decoded(
 ) -> tuple[np.memmap, NDArray[np.int64]]:
     """Images (N, 3, S, S) uint8, mapped read-only, and labels (N,) int64 of a split.
 
-    Raises DataError naming the images that cannot be decoded, and OSError (ENOSPC) before anything
-    is written if they would not fit on the disk.
+    Raises:
+        DataError: names the images that cannot be decoded.
+        OSError: the images would not fit on the disk (ENOSPC, before anything is written).
     """
     key = f"{dataset.fingerprint[:16]}-{image_size}px-v{DECODE_VERSION}"
     folder = (cache_dir or default_cache_dir()) / key / split
@@ -61,7 +62,7 @@ def decoded(
 
 
 def _mapped(folder: Path, shape: tuple[int, ...]) -> tuple[np.memmap, NDArray[np.int64]] | None:
-    """What is in the cache; None if there is nothing, or something damaged that is made again."""
+    """What is in the cache; None if there is nothing, or something damaged to be made again."""
     try:
         images = np.load(folder / "images.npy", mmap_mode="r")
         labels = np.load(folder / "labels.npy")
@@ -94,7 +95,7 @@ def _make(
 
 
 def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """A new array file whose blocks the disk has promised: a full disk is an error, no SIGBUS."""
+    """A new array file with its blocks allocated: a full disk is then an error, not a SIGBUS."""
     size, folder = int(np.prod(shape, dtype=np.int64)), path.parent.parent.parent
     check_room(folder, size, "decoded images need", "point SEARCH_CACHE to a larger disk")
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
@@ -113,7 +114,7 @@ def _fill(
 ) -> None:
     problems: list[str] = []
     done = 0
-    # Pillow lets go of the interpreter lock while it decodes and resizes.
+    # Pillow releases the interpreter lock while it decodes and resizes.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for batch in _batches(dataset, split, problems):
             end = done + len(batch.images)

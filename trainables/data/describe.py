@@ -29,13 +29,13 @@ from trainables.data.folder import (
 from trainables.data.parquet import batches, class_names
 
 SAMPLE = 2000
-# Statistics need no finer pixels: means stay, and the spread between neighbours is small.
+# Statistics need no finer pixels: means do not change, and neighbours differ little.
 SAMPLE_PX = 224
 
 
 @dataclass(frozen=True)
 class About:
-    """What only a person knows of a data set; what is None is filled in by `describe`."""
+    """What only a person knows about a data set; `describe` fills in what is None."""
 
     name: str | None = None
     classes: Sequence[str] | None = None
@@ -45,12 +45,19 @@ class About:
 
 
 def describe(path: Path, about: About | None = None, progress: Progress | None = None) -> Dataset:
-    """Scans the shards in `path` and writes `dataset.json` beside them.
+    """Scan the shards in a folder and write `dataset.json` beside them.
 
-    What `about` leaves open is taken from the `dataset.json` that is there, if one is; without one
-    class names come from Hugging Face's schema metadata or are "0", "1", ..., and symmetries are
-    none. Mean and standard deviation are over up to 2,000 evenly spaced training images. Raises
-    DataError with all mistakes of the shards, and then writes nothing.
+    Mean and standard deviation are over up to 2,000 evenly spaced training images.
+
+    Args:
+        path: the folder.
+        about: what only a person knows. What it leaves open is taken from an existing
+            `dataset.json`; without one, class names come from Hugging Face's schema metadata or
+            are "0", "1", ..., and there are no symmetries.
+        progress: is called during the work.
+
+    Raises:
+        DataError: all mistakes of the shards; then nothing is written.
     """
     files = parquet_files(path)
     problems = misnamed(files)
@@ -95,7 +102,7 @@ def describe(path: Path, about: About | None = None, progress: Progress | None =
 
 
 def _known(about: About, path: Path) -> About:
-    """`about`, with what it leaves open from the `dataset.json` that is there."""
+    """`about`, with what it leaves open filled in from an existing `dataset.json`."""
     try:
         before = side_file.read(path)
     except DataError:
@@ -110,7 +117,7 @@ def _schema_classes(files: Sequence[Path]) -> list[str] | None:
     try:
         return class_names(files[0])
     except (pa.ArrowException, OSError):
-        return None  # the inspection says what is wrong with the file
+        return None  # the inspection will say what is wrong with the file
 
 
 def _highest_label(totals: Mapping[str, NDArray[np.int64]]) -> int:

@@ -41,14 +41,20 @@ def measure_fresh(
     """Build, count and measure the model `trainables.models.build(name, params, ...)`.
 
     Args:
-        name, params, image_size, num_classes, in_chans: what is built.
+        name: of the model.
+        params: its parameters.
+        image_size: in pixels.
+        num_classes: number of logits.
+        in_chans: channels of an image.
         device: `cpu`, `cuda` or `cuda:N`.
         threads: PyTorch's threads on the CPU, by default what the environment says.
         training_batch_size: images per training step.
         seconds: time for timing, by default that of `default_seconds`.
         timeout_s: time for everything, by default half an hour on CUDA or 10 minutes elsewhere,
             plus `seconds`.
-        precision, training_precision, mode: those of `execution.Setting`.
+        precision: of forward passes, as in `execution.Setting`.
+        training_precision: of training steps.
+        mode: of forward passes.
 
     Returns:
         The answer of `python -m trainables.efficiency`, described there; or `{"error": reason}` if
