@@ -19,7 +19,7 @@ _MMAPS = 65_536  # glibc's own limit
 
 @cache
 def _glibc() -> Any | None:
-    """The C library if it is glibc, which has these settings; else None."""
+    """The C library if it is glibc, which has these options; else None."""
     library = ctypes.CDLL(None)
     return library if hasattr(library, "malloc_trim") else None
 
@@ -43,11 +43,11 @@ def pages_per_tensor() -> Iterator[None]:
     """Every new tensor has pages of its own, returned to the system when it is freed.
 
     Otherwise glibc keeps freed memory for reuse: what it kept from before hides what is used now,
-    and what it keeps now is not used by the model. The settings cannot be read back, so afterwards
+    and what it keeps now is not used by the model. The options cannot be read back, so afterwards
     they are set to the values at which glibc's own adaptation ends.
     """
     library = _glibc()
-    if library is None:  # another C library, with settings of its own
+    if library is None:  # another C library, with other options
         yield
         return
     library.mallopt(_MMAP_MAX, _MMAPS)

@@ -1,4 +1,4 @@
-"""What can be measured: a variant with settings, a published row, or all published rows."""
+"""What can be measured: a variant with given parameters, a published row, all published rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
