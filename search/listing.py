@@ -31,6 +31,8 @@ FAMILIES = (
 def _rows(variant: str) -> Iterator[tuple[str, str, str]]:
     """Name, parameters in millions and GFLOPs of a variant's published rows."""
     name = spaces.load(variant).model
+    if not models.published(name):
+        yield "not published", "", ""
     rows = models.wttf(name)
     if runs := len(models.published(name)) - len(rows):
         yield f"{runs} runs of the galaxy paper", "", ""

@@ -131,10 +131,9 @@ def _named(name: str, published: Sequence[_Row]) -> tuple[list[_Row], list[str]]
 
 
 def _set(variant: str, settings: Mapping[str, Value], published: Sequence[_Row]) -> _Row:
-    base = next(row for row in published if row.variant == variant)
-    dropped = (
-        {"patch", "grid"} if settings.keys() & {"patch", "grid"} else set()
-    )  # both mean patches
+    unpublished = _Row(variant, variant, {}, IMAGENET_CLASSES)
+    base = next((row for row in published if row.variant == variant), unpublished)
+    dropped = {"patch", "grid"} if settings.keys() & {"patch", "grid"} else set()  # say the same
     params = {name: value for name, value in base.params.items() if name not in dropped}
     told = " ".join(f"{name}={value}" for name, value in settings.items())
     label = f"{variant} {told}" if settings else base.label

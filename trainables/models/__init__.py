@@ -79,7 +79,10 @@ def _configs(name: str, params: Mapping[str, Any], image_size: int) -> list[Any]
     """The model's dataclasses filled with `params` over the defaults of its file."""
     of_training = {key for kind in TRAINING for key in fields.names(kind)}
     given = {key: value for key, value in params.items() if key not in of_training}
-    filled = {**getattr(_module(name), "SHELL", {}), **given}
+    shell = getattr(_module(name), "SHELL", {})
+    if given.get("faithful"):
+        shell = {**shell, **getattr(_module(name), "FAITHFUL_SHELL", {})}
+    filled = {**shell, **given}
     wrong = fields.mistakes(kinds(name), given, f"model {name!r}")
     if not wrong:
         configs = [kind(**fields.pick(kind, filled)) for kind in kinds(name)]
@@ -122,6 +125,8 @@ def build(
     parts[part] = partial(getattr(module, maker), config=last)
     if hasattr(module, "Norm"):
         parts["norm"] = partial(module.Norm, config=last)
+    if getattr(module, "WEIGHTS_DROPPED", False):
+        parts["weights_dropped"] = True
     return vit.VisionTransformer(shell, **parts, **sizes)
 
 

@@ -41,7 +41,7 @@ PUBLISHED = {
     "ViT-S/16": {**SMALL, **_VIT},
     "ViT-B/16": {**PLAIN, **_VIT, "dim": 768, "heads": 12},
 }
-POOLS = ("class", "mean")
+POOLS = ("class", "mean", "mean_before_norm")
 # far beyond any published model: what is larger is a slip, and would take minutes to refuse
 _MOST_BLOCKS = 1000
 
@@ -55,7 +55,8 @@ class Config(Patches):
     `layer_scale` is the initial value of LayerScale, None leaves it out. `class_position` gives
     the class token a position of its own; `class_depth` adds layers of class attention and keeps
     that token out of the blocks before them. `pool`: the head reads the `class` token or the
-    `mean` of the patches. `block`: `pre_norm`, `post_norm` or `one_residual`. `fine_tune` False
+    `mean` of the patches, each normed, or their mean, normed afterwards (`mean_before_norm`, which
+    is what timm does). `block`: `pre_norm`, `post_norm` or `one_residual`. `fine_tune` False
     freezes all but the head.
     """
 
@@ -109,17 +110,19 @@ class VisionTransformer(nn.Module):
     `mixer(geometry)` makes the token mixer of one block, `feed(width, hidden, dropout)` its
     feed-forward network, both modules from (B, N, D) to (B, N, D); `norm(width, eps)` its norms.
     `trunk(layers)` arranges them to what leads from the tokens to those that are read, perhaps
-    fewer, class tokens first.
+    fewer, class tokens first. With `weights_dropped` the shell's dropout falls on the weights of
+    the mixer, which is then `mixer(geometry, dropout=rate)`, and no longer on the branches' ends.
     """
 
     def __init__(
         self,
         config: Config,
-        mixer: Callable[[Geometry], nn.Module],
+        mixer: Callable[..., nn.Module],
         feed: Callable[[int, int, float], nn.Module] = MLP,
         norm: NormMaker = layer_norm,
         trunk: Callable[[Layers], nn.Module] = plain,
         *,
+        weights_dropped: bool = False,
         image_size: int,
         num_classes: int,
         in_chans: int,
@@ -129,6 +132,7 @@ class VisionTransformer(nn.Module):
         hidden = config.mlp_dim or 4 * D
         self._again = {"mixer": mixer, "feed": feed, "norm": norm, "trunk": trunk}
         self._again |= {"num_classes": num_classes, "in_chans": in_chans}
+        self._again |= {"weights_dropped": weights_dropped}
         self.config, self.image_size = config, image_size
         self.geometry = config.geometry(image_size)
         self.embed = nn.Conv2d(in_chans, D, kernel_size=patch, stride=patch)
@@ -141,7 +145,7 @@ class VisionTransformer(nn.Module):
         branches = [
             Branch(
                 width=D,
-                dropout=config.dropout,
+                dropout=0.0 if weights_dropped else config.dropout,
                 drop_path=rate,
                 layer_scale=config.layer_scale,
                 norm_eps=config.norm_eps,
@@ -149,17 +153,18 @@ class VisionTransformer(nn.Module):
             )
             for rate in rising(config.drop_path, config.depth)
         ]
+        dropped = {"dropout": config.dropout} if weights_dropped else {}
         self.blocks = trunk(
             Layers(
                 geometry=self.geometry,
                 branches=branches,
-                mixer=partial(mixer, self.geometry),
+                mixer=partial(mixer, self.geometry, **dropped),
                 feed=partial(feed, D, hidden, config.dropout),
                 block=config.block,
                 pool=config.pool,
             )
         )
-        late = replace(branches[-1], drop_path=0.0)
+        late = replace(branches[-1], drop_path=0.0, dropout=config.dropout)
         self.class_blocks = nn.ModuleList(
             ClassBlock(late, config.heads, hidden) for _ in range(config.class_depth)
         )
@@ -201,6 +206,8 @@ class VisionTransformer(nn.Module):
 
     def _read(self, x: torch.Tensor) -> torch.Tensor:
         """(B, N, D) to logits."""
+        if self.config.pool == "mean_before_norm":
+            return self.head(self.norm(x[:, self.geometry.prefix :].mean(dim=1)))
         if self.config.pool == "mean":
             return self.head(self.norm(x)[:, self.geometry.prefix :].mean(dim=1))
         return self.head(self.norm(x[:, :1])[:, 0])

@@ -57,10 +57,21 @@ def test_a_run_that_two_variants_have_is_named_with_its_variant():
 
 def test_all_is_every_published_architecture_once():
     subjects = parse(["all", "Hydra-S/16"])
-    assert {subject.model for subject in subjects} == set(models.names())
+    published = {name for name in models.names() if models.published(name)}
+    assert {subject.model for subject in subjects} == published
     assert all(subject not in subjects[:n] for n, subject in enumerate(subjects))
     assert {"Swin-S-W/7/4", "Hi ViT-Ti/16"} <= {subject.label for subject in subjects}
     assert len(parse(["all"], image_sizes=(224, 384))) == 2 * len(subjects)
+
+
+def test_a_variant_that_is_published_nowhere_is_measured_as_it_is_set(monkeypatch):
+    known = models.published
+    monkeypatch.setattr(models, "published", lambda name: {} if name == "hydra" else known(name))
+    settings = {"depth": 1, "dim": 32, "heads": 2, "grid": 14}
+    (subject,) = parse(["hydra"], settings)
+    assert (subject.model, subject.params, subject.num_classes) == ("hydra", settings, 1000)
+    with pytest.raises(SubjectError, match="depth"):
+        parse(["hydra"])
 
 
 def test_sizes_and_classes_are_the_users():

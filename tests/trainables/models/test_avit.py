@@ -1,6 +1,7 @@
 """A-ViT is a loop over tokens, each of which remembers whether it has halted."""
 
 from functools import partial
+from math import exp, log, pi, sqrt
 from typing import Any
 
 import pytest
@@ -71,6 +72,72 @@ def by_loops(module: Any, x: torch.Tensor, scale: float, center: float):
     return torch.stack(outputs).unsqueeze(1), ponder, torch.stack(scores), taken
 
 
+def distance(shares: torch.Tensor, target: int) -> torch.Tensor:
+    """The prior's, as the authors have it: not of a distribution, and a mean over the blocks."""
+    densities = [exp(-((depth - target) ** 2) / 2) / sqrt(2 * pi) for depth in range(len(shares))]
+    scale = 0.98 / sum(densities[:target])
+    terms = [
+        d * scale * (log(d * scale) - share.log())
+        for d, share in zip(densities, shares, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def test_the_prior_has_the_scale_of_the_published_code():
+    """At 12 blocks around the 8th its target sums to 3.26: the loss is 3.7 times smaller."""
+    none_halts = trunk(depth=12, gate_center=30.0, prior_weight=1.0).train()
+    with auxiliary.collected() as losses:
+        none_halts(tokens())
+    shares = by_loops(none_halts, tokens(), 2.0, 30.0)[2]
+    shares = (shares / shares.sum()).clamp(0.01, 0.99)
+    assert_exact(losses["halting_prior"], distance(shares, 8))
+    normal = torch.tensor([-((depth - 8.0) ** 2) / 2 for depth in range(12)]).double().exp()
+    assert (normal / normal[:8].sum() * 0.98).sum().item() == pytest.approx(3.261, abs=1e-3)
+
+
+def all_tokens_scores(module: Any, x: torch.Tensor, scale: float, center: float) -> torch.Tensor:
+    """Of every block the mean score of all tokens of all images but the first, halted ones too.
+
+    As published: their values are 0 wherever a block reads them, the gradient passes the first
+    time as if they were not.
+    """
+    alive, spent = torch.ones(B, N, 1, dtype=torch.bool), torch.zeros(B, N, 1).double()
+    means = []
+    for block in module.blocks:
+        x = torch.where(alive, x, x - x.detach())
+        q, k, v = block.mixer.qkv(block.norm(x * alive) * alive).unflatten(2, (3, 2, -1)).unbind(2)
+        scores = torch.einsum("bnhe,bmhe->bhnm", q, k) / q.shape[3] ** 0.5
+        weights = scores.masked_fill(~alive[:, None, None, :, 0], -torch.inf).softmax(dim=3)
+        x = x + block.mixer.out(torch.einsum("bhnm,bmhe->bnhe", weights, v).flatten(2))
+        x = x + block.feed[1](block.feed[0](x * alive) * alive)
+        h = torch.sigmoid(scale * x[..., :1] - center)
+        means.append(h[1:].mean())
+        spent = spent + h
+        alive = alive & (spent <= 0.99)
+    return torch.stack(means)
+
+
+def test_published_scores_are_those_of_all_tokens():
+    assert models.published("avit")["A-ViT-S/16"]["faithful"]
+    module, x = trunk(faithful=True, prior_weight=3.0, target_share=0.6).train(), tokens()
+    with auxiliary.collected() as losses:
+        output = module(x)
+    expected, ponder, _, taken = by_loops(module, x, 2.0, 1.5)
+    assert set(taken) == {1, 2, 3, 4, 5}
+    assert_exact(output, expected)
+    assert_exact(losses["ponder"], 1e-3 * torch.stack(ponder).mean())
+    scores = all_tokens_scores(module, x, 2.0, 1.5)
+    prior = 3 * distance((scores / scores.sum()).clamp(0.01, 0.99), 3)
+    assert_exact(losses["halting_prior"], prior)
+    sources, weights = [x, *module.parameters()], torch.randn_like(output)
+    loss = (expected * weights).sum() + 1e-3 * torch.stack(ponder).mean() + prior
+    ours = (output * weights).sum() + sum(losses.values())
+    assert_exact(gradients(ours, sources), gradients(loss, sources))
+    with auxiliary.collected() as losses:
+        module(x[:1])  # of a single image there is no other
+    assert losses["halting_prior"].isfinite()
+
+
 def gradients(loss: torch.Tensor, sources: list[torch.Tensor]):
     return torch.autograd.grad(loss, sources, retain_graph=True, materialize_grads=True)
 
@@ -84,9 +151,7 @@ def test_equals_loops_with_losses_and_gradients():
     assert_exact(output, expected)
     assert_exact(losses["ponder"], 2 * torch.stack(ponder).mean())
     shares = (scores / scores.sum()).clamp(0.01, 0.99)
-    normal = torch.tensor([-((depth - 3.0) ** 2) / 2 for depth in range(5)]).double().exp()
-    normal = normal / normal.sum()
-    prior = 3 * (normal * (normal / shares).log()).sum()
+    prior = 3 * distance(shares, 3)
     assert_exact(losses["halting_prior"], prior)
     sources, weights = [x, *module.parameters()], torch.randn_like(output)
     loss = (expected * weights).sum() + 2 * torch.stack(ponder).mean() + prior

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import gelu, layer_norm
 
 from trainables import models
 from trainables.efficiency.count import count
@@ -47,7 +48,8 @@ def better_half(scores: torch.Tensor) -> torch.Tensor:
 
 def scored(predictor: Any, patches: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """Of one image's (patches, D)."""
-    inner = predictor.inward(patches)
+    norm, linear, _ = predictor.inward
+    inner = gelu(linear(layer_norm(patches, (D,), norm.weight, norm.bias, eps=1e-5)))
     shared = sum(
         (w * row for w, row in zip(kept, inner[:, D // 2 :], strict=True)), torch.zeros(())
     )
@@ -56,9 +58,10 @@ def scored(predictor: Any, patches: torch.Tensor, kept: torch.Tensor) -> torch.T
 
 
 def layer(block: Any, image: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """A block with weights exp(score) for keys that are kept."""
+    """A block with weights exp(score) for keys that are kept, and for every token's own."""
     seen = torch.cat((torch.ones(1).double(), kept))
-    seen = seen + HIDDEN * (1 - seen)
+    own = torch.eye(len(seen)).double()
+    seen = own + (1 - own) * (seen + HIDDEN * (1 - seen))
     mixed = []
     for q, k, v in block.mixer.qkv(block.norm(image)).unflatten(1, (3, H, -1)).permute(2, 1, 0, 3):
         weights = (q @ k.T / sqrt(D // H)).exp() * seen

@@ -55,7 +55,7 @@ def test_equals_modulation_position_by_position(expansion, kernel_size):
 
 
 def test_a_block_adds_to_what_it_is_given():
-    branch = Branch(width=6, dropout=0.0, drop_path=0.0, layer_scale=0.5, norm_eps=1e-6)
+    branch = Branch(width=6, dropout=0.0, drop_path=0.0, layer_scale=0.5, norm_eps=1e-5)
     block = ModulationBlock(branch, 2, 3).double()
     x = torch.randn(1, 4, 4, 6, dtype=torch.float64)
     norm, modulation = block.branch[0], block.branch[1]

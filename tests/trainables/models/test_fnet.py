@@ -2,10 +2,13 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import conv2d, gelu, layer_norm
 
+from trainables import models
 from trainables.models.attention import fnet
 from trainables.models.geometry import Geometry
 
@@ -39,6 +42,50 @@ def test_equals_the_matrices(norm):
     weights = torch.randn_like(x)
     ours, theirs = (torch.autograd.grad((y * weights).sum(), x) for y in (mixed, by_matrices))
     assert_exact(ours, theirs)
+
+
+def network(state: dict[str, torch.Tensor], images: torch.Tensor, *, pooled_first: bool):
+    """The whole network of two blocks by its equations, from the weights alone."""
+
+    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
+        weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+        return layer_norm(x, (D,), weight, bias, eps=1e-6)
+
+    def linear(x: torch.Tensor, name: str) -> torch.Tensor:
+        return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+    x = conv2d(images, state["embed.weight"], state["embed.bias"], stride=4)
+    x = x.flatten(2).transpose(1, 2) + state["position"]
+    x = torch.cat((state["class_token"].expand(len(x), -1, -1), x), dim=1)
+    for block in ("blocks.0", "blocks.1"):
+        normed = norm(x, f"{block}.mix.0").to(torch.complex128)
+        mixed = (fourier(x.shape[1]) @ normed @ fourier(D)).real / (x.shape[1] * D)
+        x = x + state[f"{block}.mix.3.gamma"] * mixed
+        hidden = gelu(linear(norm(x, f"{block}.feed.0"), f"{block}.feed.1.0"))
+        x = x + state[f"{block}.feed.3.gamma"] * linear(hidden, f"{block}.feed.1.3")
+    x = x[:, 1:]  # the class token is mixed with, but not read
+    read = norm(x.mean(dim=1), "norm") if pooled_first else norm(x, "norm").mean(dim=1)
+    return linear(read, "head")
+
+
+@pytest.mark.parametrize("faithful", [False, True])
+def test_norms_residuals_and_head_stand_where_they_should(faithful):
+    published = models.published("fnet")["FNet-S/16"]
+    assert published["faithful"]
+    own = {"depth": 2, "dim": D, "patch": 4, "layer_scale": 0.7, "faithful": faithful}
+    torch.manual_seed(0)
+    model = models.build("fnet", {**published, **own}, image_size=8, num_classes=3).double()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    state: dict[str, Any] = dict(model.named_parameters())
+    ours, theirs = model(images), network(state, images, pooled_first=faithful)
+    assert_exact(ours, theirs)
+    weights = torch.randn_like(ours)
+    gradients = [
+        torch.autograd.grad((y * weights).sum(), [*state.values()]) for y in (ours, theirs)
+    ]
+    assert_exact(*gradients)
 
 
 def test_the_published_norm_is_the_default():

@@ -1,7 +1,6 @@
 """GTP is a loop over edges and patches."""
 
 from functools import partial
-from math import ceil
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 
 from trainables import models
 from trainables.efficiency.count import count
+from trainables.models.reduction import gtp
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
@@ -36,7 +36,7 @@ def graph_by_loops(patches: torch.Tensor, neighbours: int) -> torch.Tensor:
         for j in range(M):
             rows, columns = abs(i // SIDE - j // SIDE), abs(i % SIDE - j % SIDE)
             if max(rows, columns) == 1 or j in others[:neighbours]:
-                edges[i, j] = edges[j, i] = 1
+                edges[i, j] = 1  # i receives from j
     degrees = edges.sum(dim=1)
     for i in range(M):
         for j in range(M):
@@ -54,8 +54,9 @@ def weights_by_loops(block: Any, q: torch.Tensor, k: torch.Tensor, sizes: list):
         )
         rows.append(parts / parts.sum())
     weights = torch.stack(rows)
-    least = weights.detach().flatten().sort(descending=True).values
-    least = least[ceil(block.config.theta * len(least)) - 1]
+    ascending = weights.detach().flatten().sort().values
+    smaller = int(len(ascending) * (1 - block.config.theta))  # counted from 1
+    least = ascending[max(smaller, 1) - 1]
     return torch.stack([torch.where(row >= least, row, 0 * row) for row in weights])
 
 
@@ -104,6 +105,25 @@ def test_equals_loops_with_gradients(changes):
     sources, weights = [x, *module.parameters()], torch.randn_like(output)
     ours = torch.autograd.grad((output * weights).sum(), sources)
     assert_exact(ours, torch.autograd.grad((expected * weights).sum(), sources))
+
+
+@pytest.mark.parametrize(("theta", "kept"), [(0.6, 23_287), (0.5, 19_406), (1.0, 38_809)])
+def test_weights_that_are_kept_at_the_published_size(theta, kept):
+    weights = torch.rand(1, 2, 197, 197, dtype=torch.float64).add(0.1)
+    assert (gtp.sparse(weights, theta) > 0).sum(dim=(2, 3)).tolist() == [[kept, kept]]
+
+
+def test_who_is_alike_to_whom_is_said_row_by_row():
+    module: Any = trunk(neighbours=1)
+    patches = torch.randn(1, M, D, dtype=torch.float64)
+    # 0 and 15 touch no patch in common, and 15 is alike to 10 more than to 0
+    patches[0, 0], patches[0, 15], patches[0, 10] = torch.eye(D).double()[:3]
+    patches[0, 15] += patches[0, 0] * 0.5 + patches[0, 10]
+    patches[0, 1:10] = -patches[0, 15]
+    patches[0, 11:15] = -patches[0, 15]
+    graph = module._graph(patches)[0] > 0
+    assert bool(graph[0, 15])
+    assert not bool(graph[15, 0])
 
 
 @pytest.mark.parametrize("train", [False, True])

@@ -109,6 +109,32 @@ def assert_near(name: str, logits: torch.Tensor, expected: torch.Tensor) -> None
     torch.testing.assert_close(logits.float(), expected, rtol=0.1, atol=near)
 
 
+# of layer norms in networks after published code; all others have 1e-6
+LARGER_EPS = {
+    "cvt": r".",
+    "dynamicvit": r"predictors\.",
+    "efficientmod": r".",
+    "informer": r".",
+    "rest": r".",
+    "wavevit": r"mix\.1\.kv\.0$|^stages\.\d\.norm$",
+}
+OF_TIMM = {"coat", "efficientvit", "focalnet", "swin", "swinv2"}
+
+
+@pytest.mark.parametrize("name", sorted(set(models.names()) - OF_TIMM))
+def test_layer_norms_have_the_epsilon_of_the_published_code(name):
+    for params in models.supplement(name).values():
+        with torch.device("meta"):
+            model = models.build(name, params, image_size=224, num_classes=CLASSES)
+        wrong = {
+            path: module.eps
+            for path, module in model.named_modules()
+            if isinstance(module, nn.LayerNorm)
+            and module.eps != (1e-5 if re.search(LARGER_EPS.get(name, "$^"), path) else 1e-6)
+        }
+        assert wrong == {}
+
+
 def test_the_models_of_the_seeds_are_found():
     assert {"vit", "linformer", "switch", "resnet"} <= set(models.names())
 
@@ -379,7 +405,7 @@ def test_an_unknown_model_is_told_the_nearest():
         ("vit", {"class_token": False}, r"without a class token .* pool must be 'mean'"),
         ("vit", {"class_depth": 1, "pool": "mean"}, "class attention .* needs pool='class'"),
         ("vit", {"class_depth": -1}, "class_depth must lie between 0 and 1000, given -1"),
-        ("vit", {"pool": "max"}, "pool must be one of class, mean, given 'max'"),
+        ("vit", {"pool": "max"}, "pool must be one of class, mean, mean_before_norm, given 'max'"),
         ("switch", {"experts": 0}, "experts must lie between 1 and 1024, given 0"),
         ("vit", {"emb_dropout": -0.1}, r"emb_dropout must lie in \[0, 1\), given -0.1"),
     ],

@@ -45,7 +45,7 @@ def by_matrices(module: nystromformer.Attention, x: torch.Tensor) -> torch.Tenso
     sizes = [short] * (config.landmarks * (short + 1) - N)
     sizes += [short + 1] * (config.landmarks - len(sizes))
     for sample in x @ module.qkv.weight.T + module.qkv.bias:
-        heads = []
+        heads, values = [], []
         for query, key, value in sample.unflatten(1, (3, 3, -1)).permute(2, 1, 0, 3):
             query_marks, key_marks = (
                 torch.stack([segment.mean(dim=0) for segment in tensor.split(sizes)])
@@ -53,8 +53,10 @@ def by_matrices(module: nystromformer.Attention, x: torch.Tensor) -> torch.Tenso
             )
             inverse = pseudo_inverse(attended(query_marks, key_marks), config.iterations)
             mixed = attended(query, key_marks) @ inverse @ attended(query_marks, key) @ value
-            heads.append(mixed + value * config.value_skip)
-        rows.append(torch.cat(heads, dim=1) @ module.out.weight.T + module.out.bias)
+            heads.append(mixed)
+            values.append(value)
+        projected = torch.cat(heads, dim=1) @ module.out.weight.T + module.out.bias
+        rows.append(projected + torch.cat(values, dim=1) if config.value_skip else projected)
     return torch.stack(rows)
 
 

@@ -28,15 +28,16 @@ def by_matrices(module: performer.Attention, x: torch.Tensor) -> torch.Tensor:
     for sample in x @ module.qkv.weight.T + module.qkv.bias:
         heads = []
         for query, key, value in sample.unflatten(1, (3, 3, -1)).permute(2, 1, 0, 3):
-            exponents = []
+            shifted = []
             for tensor in (query, key):
                 scaled = tensor / (D // 3) ** 0.25
-                exponents.append(
-                    scaled @ module.directions.T - scaled.norm(dim=1)[:, None] ** 2 / 2
-                )
-            largest = exponents[0].max(dim=1, keepdim=True).values
-            query = ((exponents[0] - largest).exp() + 1e-4) / m**0.5
-            key = ((exponents[1] - exponents[1].max()).exp() + 1e-4) / m**0.5
+                norm = scaled.norm(dim=1)[:, None]
+                shifted.append((scaled @ module.directions.T, (-(norm**2) / 2).exp()))
+            (query, of_query), (key, of_key) = shifted
+            # what is taken off both in numerator and denominator has no part in the gradient
+            largest = query.detach().max(dim=1, keepdim=True).values
+            query = (of_query * (query - largest).exp() + 1e-4) / m**0.5
+            key = (of_key * (key - key.detach().max()).exp() + 1e-4) / m**0.5
             weights = query @ key.T
             heads.append(weights / weights.sum(dim=1, keepdim=True) @ value)
         rows.append(torch.cat(heads, dim=1) @ module.out.weight.T + module.out.bias)
@@ -51,6 +52,20 @@ def test_equals_its_matrix(features):
     ours = torch.autograd.grad((module(x) * weights).sum(), sources)
     theirs = torch.autograd.grad((by_matrices(module, x) * weights).sum(), sources)
     assert_exact(ours, theirs)
+
+
+def test_a_token_lost_beside_the_floor_looks_at_all_alike():
+    """exp(-|x|²/2) is a factor of what the floor is added to, for queries and for keys."""
+    torch.manual_seed(0)
+    long = 40 * torch.randn(1, 1, N, 4, dtype=torch.float64)
+    short, values = torch.randn(2, 1, 1, N, 4, dtype=torch.float64)
+    directions = performer.orthogonal(8, 4).double()
+    lost = performer.attend(long, short, values, directions)
+    among = performer.features(short, directions, (-2, -1)).sum(dim=-1, keepdim=True)
+    alike = (among * values).sum(dim=2, keepdim=True) / among.sum(dim=2, keepdim=True)
+    assert_exact(lost, alike.expand_as(lost))
+    among_long = performer.attend(short, long, values, directions)
+    assert_exact(among_long, values.mean(dim=2, keepdim=True).expand_as(among_long))
 
 
 def test_many_features_are_softmax_attention(monkeypatch):

@@ -31,7 +31,7 @@ def by_tokens(module: polysa.Attention, x: torch.Tensor) -> torch.Tensor:
             terms = [of_keys[n] * k[n, at] * v[n, at] for n in range(N)]
             total = torch.stack(terms).sum(dim=0)
             centred = total - total.mean()
-            unit = centred / (centred.square().mean() + module.norm.eps).sqrt()
+            unit = centred / (centred.square().mean() + 1e-6).sqrt()
             norm = unit * module.norm.weight + module.norm.bias
             heads.append(torch.stack([of_queries[n] * q[n, at] * norm for n in range(N)]))
         mixed.append(module.out(torch.cat(heads, dim=1)))

@@ -23,21 +23,34 @@ def tokens() -> torch.Tensor:
     return torch.randn(2, N, D, dtype=torch.float64, requires_grad=True)
 
 
-def neighbours(
-    module: reformer.Attention, qk: torch.Tensor, rotation: torch.Tensor
-) -> torch.Tensor:
-    """Which token sees which in one round, as a matrix."""
-    turned = qk @ rotation
-    buckets = torch.cat((turned, -turned), dim=1).argmax(dim=1).tolist()
-    size, count = module.config.bucket_size, len(buckets)
-    order = sorted(range(count), key=lambda token: (buckets[token], token))
-    order += range(count, module.padded)
-    chunks = [order[start : start + size] for start in range(0, len(order), size)]
-    seen = torch.zeros(module.padded, module.padded, dtype=torch.bool)
-    for index, chunk in enumerate(chunks):
-        for token in chunk:
-            seen[token, chunk + chunks[index - 1]] = True
-    return seen[:count, :count]
+def rounds_of_chunks(module: reformer.Attention, qk: torch.Tensor) -> list[list[list[int]]]:
+    """Of each round its tokens, sorted by bucket and place, padding behind them, chunk by chunk."""
+    rounds = []
+    for rotation in module.rotations:
+        turned = qk @ rotation
+        buckets = torch.cat((turned, -turned), dim=1).argmax(dim=1).tolist()
+        size, count = module.config.bucket_size, len(buckets)
+        order = sorted(range(count), key=lambda token, found=buckets: (found[token], token))
+        order += range(count, module.padded)
+        rounds.append([order[start : start + size] for start in range(0, len(order), size)])
+    return rounds
+
+
+def times_seen(module: reformer.Attention, qk: torch.Tensor) -> torch.Tensor:
+    """How often which token sees which in each round, (rounds, tokens, tokens).
+
+    As published, what is before the first chunk of a round is the last one of the round before it,
+    or of the last; otherwise it is the round's own.
+    """
+    rounds = rounds_of_chunks(module, qk)
+    seen = torch.zeros(len(rounds), module.padded, module.padded, dtype=torch.float64)
+    for index, chunks in enumerate(rounds):
+        last = rounds[index - 1][-1] if module.config.faithful else chunks[-1]
+        for chunk, before in zip(chunks, [last, *chunks[:-1]], strict=True):
+            for token in chunk:
+                for other in chunk + before:
+                    seen[index, token, other] += 1
+    return seen[:, : len(qk), : len(qk)]
 
 
 def by_matrices(
@@ -54,11 +67,9 @@ def by_matrices(
             scores = qk @ (qk / qk.norm(dim=1, keepdim=True)).T / sqrt(D // 3)
             itself = torch.eye(len(scores), dtype=torch.bool)
             scores = scores.masked_fill(itself, -5e4)
-            hidden = [
-                ~neighbours(module, qk, rotation) & (not everywhere)
-                for rotation in module.rotations
-            ]
-            rounds = torch.stack([scores.masked_fill(hide, -torch.inf) for hide in hidden], dim=1)
+            seen = times_seen(module, qk.detach())
+            counts = torch.ones_like(seen) if everywhere else seen
+            rounds = (scores + counts.log()).transpose(0, 1)
             weights = rounds.flatten(1).softmax(dim=1).unflatten(1, rounds.shape[1:]).sum(dim=1)
             heads.append(weights @ (sample @ module.v.weight[at].T + module.v.bias[at]))
         rows.append(torch.cat(heads, dim=1) @ module.out.weight.T + module.out.bias)
@@ -85,6 +96,19 @@ def test_two_chunks_see_everything(bucket_size, hashes, training):
 def test_equals_a_loop_over_chunks(bucket_size, hashes, faithful):
     module = attention(bucket_size=bucket_size, hashes=hashes, faithful=faithful).eval()
     assert_same(module, tokens())
+
+
+def test_published_rounds_look_back_at_each_other():
+    """The paper's rounds do not: each is a ring of its own."""
+    module, x = attention(bucket_size=2, hashes=3, faithful=True).eval(), tokens()
+    across = module(x)
+    assert_exact(across, by_matrices(module, x))
+    rolled = reformer.with_previous
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reformer, "with_previous", lambda c, **_: rolled(c, across_rounds=False))
+        assert not torch.allclose(module(x), across)
+    chunks = torch.arange(2 * 3 * 1 * 4 * 2).view(2, 3, 1, 4, 2)  # of one round
+    assert torch.equal(*(rolled(chunks, across_rounds=several) for several in (False, True)))
 
 
 def test_training_draws_its_rotations_anew():

@@ -72,7 +72,7 @@ def test_large_inputs_in_half_precision(dtype):
 
 def norm(progress: float, **config) -> slab.Norm:
     torch.manual_seed(0)
-    module = slab.Norm(D, 1e-5, slab.Config(**config)).double()
+    module = slab.Norm(D, 1e-6, slab.Config(**config)).double()
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     set_progress(module, progress)

@@ -79,7 +79,7 @@ def crossed(block: CrossBlock, x: torch.Tensor, sources: torch.Tensor) -> torch.
 
 def stage(side: int, window: int, samples: int, token_depth: int = 2) -> SemanticStage:
     torch.manual_seed(0)
-    branch = Branch(width=8, dropout=0.0, drop_path=0.0, layer_scale=0.5, norm_eps=1e-5)
+    branch = Branch(width=8, dropout=0.0, drop_path=0.0, layer_scale=0.5, norm_eps=1e-6)
     branches = [branch] * (token_depth + 4)
     config = stvit.Config(grid=side, samples=samples)
     geometry = Geometry(width=8, heads=2, grid=(side, side), prefix=0)
@@ -145,7 +145,7 @@ def test_the_blocks_in_between_see_only_semantic_tokens():
 
 
 def test_nothing_but_a_residual_is_dropped():
-    branch = Branch(width=8, dropout=0.0, drop_path=0.99, layer_scale=None, norm_eps=1e-5)
+    branch = Branch(width=8, dropout=0.0, drop_path=0.99, layer_scale=None, norm_eps=1e-6)
     block = CrossBlock(branch, 2, 16, fresh=True).train()
     x = torch.randn(16, 4, 8)
     assert block(x, x).abs().amax(dim=(1, 2)).min() > 0

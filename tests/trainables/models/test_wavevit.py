@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import layer_norm
 
 from trainables import models
 from trainables.efficiency.published import counted
@@ -77,7 +78,9 @@ def by_loops(module: Any, x: torch.Tensor, stride: int) -> torch.Tensor:
         bands = normed(module.filtered[1], convolved(module.filtered[0], bordered, 3, 1))
         coarse = convolved(module.coarse, bands, stride, stride).flatten(0, 1)
         q = module.q(tokens).chunk(HEADS, dim=1)
-        k, v = (part.chunk(HEADS, dim=1) for part in module.kv(coarse).chunk(2, dim=1))
+        norm, linear = module.kv
+        coarse = layer_norm(coarse, (WIDTH,), norm.weight, norm.bias, eps=1e-5)
+        k, v = (part.chunk(HEADS, dim=1) for part in linear(coarse).chunk(2, dim=1))
         logits = [q[h] @ k[h].T / (WIDTH / HEADS) ** 0.5 for h in range(HEADS)]
         heads = [logits[h].softmax(dim=1) @ v[h] for h in range(HEADS)]
         whole = unhaar(bands)[:height, :width].flatten(0, 1)

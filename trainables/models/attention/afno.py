@@ -17,22 +17,32 @@ from trainables.models.precision import full_precision
 from trainables.models.vit import SMALL, TINY
 
 SHELL = {"class_token": False, "pool": "mean"}
+FAITHFUL_SHELL = {"pool": "mean_before_norm"}
 PUBLISHED = {
-    "AFNO-Ti/16": {**TINY, "layer_scale": 1e-4},
-    "AFNO-S/16": {**SMALL, "layer_scale": 1e-4},
+    "AFNO-Ti/16": {**TINY, "layer_scale": 1e-4, "faithful": True},
+    "AFNO-S/16": {**SMALL, "layer_scale": 1e-4, "faithful": True},
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """`blocks` is K; `sparsity` is the threshold λ below which a frequency's values become 0."""
+    """`blocks` is K; `sparsity` is the threshold λ below which a frequency's values become 0.
+
+    `faithful` leaves out what the mixer adds, its own input, and norms the mean of the patches
+    instead of averaging normed ones: so do the published rows, unlike the paper and its code.
+    """
 
     blocks: int = 8
     sparsity: float = 0.01
+    faithful: bool = False
 
 
 class Attention(nn.Module):
-    """F⁻¹(shrink(W₂ relu(W₁ F(X) + b₁) + b₂)) over the grid, (B, N, D) to (B, N, D)."""
+    """X + F⁻¹(shrink(W₂ relu(W₁ F(X) + b₁) + b₂)) over the grid, (B, N, D) to (B, N, D).
+
+    X comes back as in the paper's pseudocode, whose `bias` it is: in the shell it is normed, so
+    that this is not the residual around the branch.
+    """
 
     def __init__(self, geometry: Geometry, config: Config):
         super().__init__()
@@ -49,7 +59,7 @@ class Attention(nn.Module):
             )
         if wrong:
             raise ValueError("; ".join(wrong))
-        self.grid, self.sparsity = geometry.grid, config.sparsity
+        self.grid, self.sparsity, self.faithful = geometry.grid, config.sparsity, config.faithful
         E = D // K
         # of two layers, real and imaginary part
         self.weight = nn.Parameter(torch.randn(2, 2, K, E, E) * 0.02)
@@ -57,7 +67,8 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         mix = full_precision(partial(mixed, sparsity=self.sparsity))
-        return mix(x.unflatten(1, self.grid), self.weight, self.bias).flatten(1, 2)
+        out = mix(x.unflatten(1, self.grid), self.weight, self.bias).flatten(1, 2)
+        return out if self.faithful else x + out
 
 
 def mixed(

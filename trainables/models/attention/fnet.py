@@ -14,15 +14,20 @@ from trainables.models.precision import full_precision
 from trainables.models.vit import SMALL
 
 SHELL = {"pool": "mean"}
-PUBLISHED = {"FNet-S/16": {**SMALL, "layer_scale": 1e-4}}
+FAITHFUL_SHELL = {"pool": "mean_before_norm"}
+PUBLISHED = {"FNet-S/16": {**SMALL, "layer_scale": 1e-4, "faithful": True}}
 _NORMS = ("forward", "ortho", "backward")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """`fft_norm` divides the transform by N D (`forward`), its root (`ortho`) or 1 (`backward`)."""
+    """`fft_norm` divides the transform by N D (`forward`), its root (`ortho`) or 1 (`backward`).
+
+    `faithful` norms the mean of the patches instead of averaging normed ones, as published.
+    """
 
     fft_norm: str = "forward"
+    faithful: bool = False
 
 
 class Attention(nn.Module):

@@ -2,6 +2,10 @@
 
 Two learned matrices E and F shorten the N keys and values to k, shared by all heads of a layer, so
 attention costs N k instead of N N. B batch, N tokens, H heads, D width, k `k_dim`.
+
+`dropout` falls on the attention weights and on the hidden channels of the feed-forward network, not
+on what the branches add: so does the library with which the galaxy paper (Lin et al. 2021) trained
+its rows, and no other row of Linformer has any.
 """
 
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ from trainables.models.geometry import Geometry
 from trainables.models.resize import over_grid
 from trainables.models.vit import SMALL
 
+WEIGHTS_DROPPED = True
 PUBLISHED = {
     # k = 256 exceeds the 197 tokens of 224 px, as published
     "Linformer-S/16": {**SMALL, "layer_scale": 1e-4, "k_dim": 256, "faithful": True},
@@ -36,7 +41,7 @@ class Config:
 class Attention(nn.Module):
     """softmax(Q (E K)ᵀ / √(D/H)) F V over the tokens, (B, N, D) to (B, N, D)."""
 
-    def __init__(self, geometry: Geometry, config: Config):
+    def __init__(self, geometry: Geometry, config: Config, dropout: float = 0.0):
         super().__init__()
         D, N, k = geometry.width, geometry.tokens, config.k_dim
         self.geometry, self.heads = geometry, geometry.heads
@@ -52,6 +57,7 @@ class Attention(nn.Module):
         self.kv = nn.Linear(D, D if config.shared_kv else 2 * D, bias=False)
         lengths = 1 if config.shared_kv else 2
         self.projection = nn.Parameter(torch.empty(lengths, k, N).uniform_(-(k**-0.5), k**-0.5))
+        self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(D, D)
 
     def resampled(self, source: "Attention") -> dict[str, torch.Tensor]:
@@ -68,7 +74,11 @@ class Attention(nn.Module):
             keys, values = self.kv(x).chunk(2, dim=-1)
             k = self._split(self.projection[0] @ keys)
             v = self._split(self.projection[1] @ values)
-        mixed = scaled_dot_product_attention(q, k, v)  # (B, H, N, D/H)
+        if self.training and self.dropout.p:
+            weights = (q * q.shape[-1] ** -0.5 @ k.transpose(2, 3)).softmax(dim=-1)
+            mixed = self.dropout(weights).to(v.dtype) @ v  # (B, H, N, D/H)
+        else:
+            mixed = scaled_dot_product_attention(q, k, v)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:

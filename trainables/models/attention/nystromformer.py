@@ -2,7 +2,10 @@
 
 The rows and columns of the softmax matrix at m landmarks, means of segments of the tokens, and the
 pseudo-inverse of what they share stand for the whole matrix, so attention costs N m instead of N N.
-B batch, N tokens, H heads, D width, E = D/H head width, m `landmarks`.
+Beside it the paper's figure 2 adds a depthwise convolution of the values, before the heads are
+joined. The authors' network for images and the published rows have no convolution: they add the
+values as they are, behind the last projection, and so do we. B batch, N tokens, H heads, D width,
+E = D/H head width, m `landmarks`.
 """
 
 from dataclasses import dataclass
@@ -26,7 +29,7 @@ PUBLISHED = {
 class Config:
     """`iterations` are those of the pseudo-inverse.
 
-    `value_skip` adds each token's value to what it has attended to, as the published rows do.
+    `value_skip` adds each token's value, not projected, to what the layer has made of the others.
     `faithful` multiplies in the published order: the same result at N m² instead of m² E.
     """
 
@@ -37,7 +40,10 @@ class Config:
 
 
 class Attention(SelfAttention):
-    """softmax(Q K̃ᵀ) softmax(Q̃ K̃ᵀ)⁺ softmax(Q̃ Kᵀ) V over the tokens, (B, N, D) to (B, N, D)."""
+    """W softmax(Q K̃ᵀ) softmax(Q̃ K̃ᵀ)⁺ softmax(Q̃ Kᵀ) V + V over the tokens, (B, N, D) to (B, N, D).
+
+    W is the projection behind the heads.
+    """
 
     def __init__(self, geometry: Geometry, config: Config):
         super().__init__(geometry, geometry.head_width)
@@ -58,9 +64,8 @@ class Attention(SelfAttention):
         else:
             mixed = full_precision(partial(solved, iterations=iterations))(mixed, q_marks, k_marks)
             mixed = scaled_dot_product_attention(q, k_marks, mixed)
-        if self.config.value_skip:
-            mixed = mixed + v
-        return self.joined(mixed)
+        out = self.joined(mixed)
+        return out + v.transpose(1, 2).flatten(2) if self.config.value_skip else out
 
 
 def segment_means(x: torch.Tensor, segments: int) -> torch.Tensor:

@@ -63,11 +63,13 @@ def attend(
 
 
 def features(x: torch.Tensor, directions: torch.Tensor, over: tuple[int, ...]) -> torch.Tensor:
-    """φ of (..., N, E), the largest over the axes `over` scaled to 1.
+    """φ of (..., N, E), scaled so that of wᵀx the largest over the axes `over` becomes 1.
 
-    A query's own scale, the one that all keys share and 1/√m cancel between numerator and
-    denominator.
+    The floor is added behind the factor exp(-|x|²/2), as in the authors' code: a token so long that
+    it is lost beside the floor is alike to all others. Otherwise a query's own scale, the one that
+    all keys share and 1/√m cancel between numerator and denominator.
     """
     x = x * x.shape[-1] ** -0.25
-    exponent = x @ directions.transpose(0, 1) - x.pow(2).sum(dim=-1, keepdim=True) / 2
-    return (exponent - exponent.amax(dim=over, keepdim=True)).exp() + _FLOOR
+    exponent = x @ directions.transpose(0, 1)
+    largest = exponent.detach().amax(dim=over, keepdim=True)
+    return (exponent - largest - x.pow(2).sum(dim=-1, keepdim=True) / 2).exp() + _FLOOR

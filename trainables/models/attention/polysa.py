@@ -15,6 +15,7 @@ from trainables.models.resize import over_grid
 from trainables.models.vit import SMALL
 
 PUBLISHED = {"PolySA-S/16": {**SMALL, "layer_scale": 1e-4}}
+_NORM_EPS = 1e-6  # the published code's: the sums, weighted by p₂, begin far below 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +35,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(D, 3 * D, bias=config.qkv_bias)
         self.weights = nn.Parameter(torch.empty(2, geometry.tokens, self.heads))  # p₁ and p₂
         nn.init.trunc_normal_(self.weights, std=0.02)
-        self.norm = nn.LayerNorm(E)
+        self.norm = nn.LayerNorm(E, eps=_NORM_EPS)
         self.out = nn.Linear(D, D)
 
     def resampled(self, source: "Attention") -> dict[str, torch.Tensor]:

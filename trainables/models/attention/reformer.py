@@ -6,6 +6,7 @@ bucket, they attend within chunks. B batch, N tokens, H heads, D width, E = D/H 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -24,7 +25,10 @@ _ITSELF, _PADDING = -5e4, -1e5
 class Config:
     """`hashes` rounds are averaged; a token sees at most 2 `bucket_size` - 1 others in each.
 
-    `faithful` projects and hashes padding and attends to it like tokens, as published.
+    `faithful` is as published: it projects and hashes padding and attends to it like tokens, and
+    the chunks of all rounds lie in one ring, so that the first of a round looks back at the last of
+    the round before. In the paper (multi-round attention) no round knows of the others: here its
+    own last chunk stands before its first.
     """
 
     bucket_size: int = 32
@@ -93,7 +97,8 @@ class Attention(nn.Module):
         S = self.config.bucket_size
         q, v = (part.unsqueeze(2).take_along_dim(order.unsqueeze(-1), 3) for part in (qk, v))
         q, v, at = (part.unflatten(3, (-1, S)) for part in (q, v, order))  # (B, H, R, C, S, ...)
-        k, v, seen = with_previous(unit(q)), with_previous(v), with_previous(at).unsqueeze(-2)
+        ring = partial(with_previous, across_rounds=self.config.faithful)
+        k, v, seen = ring(unit(q)), ring(v), ring(at).unsqueeze(-2)
         scores = widened(q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2))  # (B, H, R, C, S, 2 S)
         scores = scores.masked_fill(at.unsqueeze(-1) == seen, _ITSELF)
         if tokens < self.padded:
@@ -111,6 +116,13 @@ def unit(x: torch.Tensor) -> torch.Tensor:
     return normalize(x, dim=-1)
 
 
-def with_previous(chunks: torch.Tensor) -> torch.Tensor:
-    """(B, H, R, C, S, ...) to (B, H, R, C, 2 S, ...): each chunk, then the one before in a ring."""
-    return torch.cat((chunks, chunks.roll(1, dims=3)), dim=4)
+def with_previous(chunks: torch.Tensor, *, across_rounds: bool) -> torch.Tensor:
+    """(B, H, R, C, S, ...) to (B, H, R, C, 2 S, ...): each chunk, then the one before in a ring.
+
+    The ring is that of a round, or `across_rounds` a single one of all R C chunks.
+    """
+    if across_rounds:
+        before = chunks.flatten(2, 3).roll(1, dims=2).view_as(chunks)
+    else:
+        before = chunks.roll(1, dims=3)
+    return torch.cat((chunks, before), dim=4)

@@ -19,7 +19,7 @@ from trainables.models.workers import pooled
 
 SHELL = {"class_token": False, "pool": "mean"}
 PUBLISHED = {"SLAB-S/16": {**SMALL, "layer_scale": 1e-4}}
-_MOMENTUM = 0.1
+_MOMENTUM, _BATCH_EPS = 0.1, 1e-5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +101,7 @@ class Norm(Scheduled):
         super().__init__()
         if not 0 < config.blend_share <= 1:
             raise ValueError(f"blend_share must lie in (0, 1], given {config.blend_share}")
-        self.share, self.eps = config.blend_share, eps
+        self.share = config.blend_share
         self.layer = nn.LayerNorm(width, eps=eps)
         self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
         self.alpha = nn.Parameter(torch.ones(()))
@@ -119,7 +119,7 @@ class Norm(Scheduled):
 
     def _batch(self, values: torch.Tensor) -> torch.Tensor:
         """Batch norm of (values, D); one value alone has no variance and meets the running one."""
-        learned = {"weight": self.weight, "bias": self.bias, "eps": self.eps}
+        learned = {"weight": self.weight, "bias": self.bias, "eps": _BATCH_EPS}
         if not self.training:
             return batch_norm(values, self.mean, self.variance, **learned)
         mean, variance = self.mean.clone(), self.variance.clone()

@@ -27,9 +27,11 @@ PUBLISHED = {
         "class_position": True,
         "gate_scale": 100.0,
         "gate_center": 3.0,
+        "faithful": True,
     },
 }
 _ENOUGH = 0.99
+_BEFORE = 0.98  # what the prior sums to over the blocks before the target
 # added to a score: no softmax sees it beside another, and fp16 holds it
 _UNSEEN = -1e4
 
@@ -40,8 +42,16 @@ class Config:
 
     `ponder_weight` is that of the mean number of blocks a token takes. `prior_weight` is that of
     the distance of the scores' distribution over the blocks from a normal one around the block at
-    `target_share` of the depth, one block wide. With the published gate tokens of untrained
-    weights halt at once or never; the default's is gentler, as training begins from scratch.
+    `target_share` of the depth, one block wide. As the authors have it, the normal one sums to .98
+    before that block, so to more than 1, and the distance is divided by the number of blocks.
+    With the published gate tokens of untrained weights halt at once or never; the default's is
+    gentler, as training begins from scratch.
+
+    The scores are those of patches that have not halted. With `faithful` they are, as in the
+    authors' code, those of all tokens of all images but the first (a slice along the wrong axis):
+    a halted token's values are set to 0 in every block, while gradients pass as if they were not.
+    Halted tokens then have most of the distribution, and with the published gate its gradient may
+    point the other way.
     """
 
     gate_scale: float = 5.0
@@ -49,6 +59,7 @@ class Config:
     target_share: float = 2 / 3
     ponder_weight: float = 1e-3
     prior_weight: float = 0.01
+    faithful: bool = False
 
     def mistakes(self, _image_size: int) -> list[str]:
         wrong = []
@@ -91,8 +102,9 @@ class Trunk(nn.Module):
         active = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         spent = widened(x.new_zeros(x.shape[:2]))
         output, steps = spent.new_zeros(len(x), x.shape[2]), []
+        all_stay = self.training and self.config.faithful
         for enough, block in zip(self.enough, self.blocks, strict=True):
-            x = block(x, active)
+            x = block(x, active, emptied=all_stay)
             score = self._scores(x)
             halting = active & (spent + score > enough)
             steps.append(Step(active=active, halting=halting, score=score, spent=spent))
@@ -103,7 +115,8 @@ class Trunk(nn.Module):
                 active = active & active[:, :1]  # nobody reads an image whose class token halted
                 if not active.any():
                     break
-            x, spent, active = _compacted(x, spent, active)
+            if not all_stay:
+                x, spent, active = _compacted(x, spent, active)
         if self.training and auxiliary.wanted():
             self._add_losses(steps, tokens)
         return output.to(x.dtype).unsqueeze(1)
@@ -116,27 +129,51 @@ class Trunk(nn.Module):
         taken = [step.active + step.halting * (1 - step.spent) for step in steps]
         ponder = torch.stack([blocks.sum() for blocks in taken]).sum() / (images * tokens)
         auxiliary.add("ponder", self.config.ponder_weight * ponder)
-        # the patches' alone
-        scores = torch.stack([(step.score * step.active)[:, 1:].sum() for step in steps])
+        if self.config.faithful:
+            scores = torch.stack([step.score[min(1, images - 1) :].mean() for step in steps])
+        else:  # the patches' alone
+            scores = torch.stack([(step.score * step.active)[:, 1:].sum() for step in steps])
         shares = scores / scores.sum().clamp_min(torch.finfo(scores.dtype).tiny)
         depths = torch.arange(len(steps), dtype=scores.dtype, device=scores.device)
         target = self.config.target_share * len(steps)
-        normal = (-0.5 * (depths - target).square()).softmax(dim=0)
-        prior = kl_div(shares.clamp(0.01, 0.99).log(), normal, reduction="sum")
+        normal = (-0.5 * (depths - target).square()).exp()
+        before = depths < max(target, 1) - 1e-6  # 2/3 of the depth may be a bit more than a block
+        normal = normal * _BEFORE / normal[before].sum()
+        prior = kl_div(shares.clamp(0.01, 0.99).log(), normal, reduction="sum") / len(steps)
         auxiliary.add("halting_prior", self.config.prior_weight * prior)
 
 
 class Block(OpenBlock):
-    """A pre-norm block in which only `active` tokens, (B, M), are attended to."""
+    """A pre-norm block in which only `active` tokens, (B, M), are attended to.
 
-    def forward(self, x: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
-        q, k, v = self.mixer.split(self.norm(x))
+    With `emptied` the others come as 0, and as 0 into both branches.
+    """
+
+    def forward(
+        self, x: torch.Tensor, active: torch.Tensor, *, emptied: bool = False
+    ) -> torch.Tensor:
+        if emptied:
+            return self._emptied(x, active)
+        x = x + self._mixed(self.norm(x), active)
+        return x + self.feed(x)
+
+    def _emptied(self, x: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+        seen = active.unsqueeze(-1)
+        x = x - (x * ~seen).detach()  # their values alone: gradients pass
+        x = x + self._mixed(self.norm(x * seen) * seen, active)
+        norm, *rest = self.feed
+        branch = norm(x * seen) * seen
+        for module in rest:
+            branch = module(branch)
+        return x + branch
+
+    def _mixed(self, normed: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.mixer.split(normed)
         mask = None
         if not active.all():
             mask = q.new_zeros(active.shape).masked_fill(~active, _UNSEEN)[:, None, None]
         mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x + self.thinned(self.mixer.joined(mixed))
-        return x + self.feed(x)
+        return self.thinned(self.mixer.joined(mixed))
 
 
 def _compacted(

@@ -6,7 +6,6 @@ a loss that leads the drawn share of every image to the share that evaluation ke
 B batch, N tokens, H heads, D width, E head width.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +20,7 @@ from trainables.models.vit import SMALL
 PUBLISHED = {
     "Dynamic ViT-S/16": {**SMALL, "qkv_bias": True, "class_position": True, "keep_rate": 0.9}
 }
+_NORM_EPS = 1e-5  # of the predictors alone, as the authors have it
 _HIDDEN = 1e-6  # the weight of a hidden key beside that of a kept one
 
 
@@ -103,7 +103,7 @@ class Predictor(nn.Module):
     def __init__(self, branch: Branch):
         super().__init__()
         D = branch.width
-        self.inward = nn.Sequential(branch.make_norm(), nn.Linear(D, D), nn.GELU())
+        self.inward = nn.Sequential(nn.LayerNorm(D, eps=_NORM_EPS), nn.Linear(D, D), nn.GELU())
         self.outward = nn.Sequential(
             nn.Linear(D, D // 2),
             nn.GELU(),
@@ -146,19 +146,29 @@ def draw(scores: torch.Tensor) -> torch.Tensor:
 def partial_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, kept: torch.Tensor
 ) -> torch.Tensor:
-    """Attention to the class token and the `kept` patches (equation 11).
+    """Attention to oneself, to the class token and to the `kept` patches (equation 11).
 
-    Its self-loops, without influence where the class token always stays, are left out. A hidden
-    key keeps a little weight: without it no gradient would tell that it should be seen.
+    A token always sees itself: the diagonal of the mask is the constant 1. A hidden key keeps a
+    little weight: without it no gradient would tell that it should be seen.
     """
-    H, E = q.shape[1], q.shape[3]
+    H, N, E = q.shape[1:]
     kept = torch.cat((torch.ones_like(kept[:, :1]), kept), dim=1)
-    logs = (kept + _HIDDEN * (1 - kept)).log()[:, None, :, None]  # (B, 1, N, 1)
-    # summands of the scores as further channels: the gradient of a mask takes N x N places, and
-    # fused attention wants multiples of 4
-    k = torch.cat((k, logs.expand(-1, H, -1, 4)), dim=3)
-    q, v = pad(q, (0, 4), value=math.sqrt(E) / 4), pad(v, (0, 4))
-    return scaled_dot_product_attention(q, k, v, scale=E**-0.5)[..., :E]
+    logs = (kept + _HIDDEN * (1 - kept)).log()[:, None, :, None].expand(-1, H, -1, -1)
+    itself = (q * k).sum(dim=3, keepdim=True)
+    # further channels stand for summands of the scores: the gradient of a mask takes N x N places.
+    # The mask hides the diagonal, and one more key has every token's score for itself and no other
+    # value than a 1 in a further channel, so that its weight comes out. Fused attention wants
+    # multiples of 4.
+    q = torch.cat((q, torch.full_like(itself, E**0.5), itself), dim=3)
+    k = torch.cat((k, logs, torch.zeros_like(logs)), dim=3)
+    own = torch.zeros_like(k[:, :, :1])
+    own[..., -1] = 1
+    k, q = pad(torch.cat((k, own), dim=2), (0, 2)), pad(q, (0, 2))
+    padded = pad(torch.cat((v, torch.zeros_like(v[:, :, :1])), dim=2), (0, 4))
+    padded[:, :, -1, E] = 1
+    others = torch.eye(N, N + 1, dtype=torch.bool, device=q.device).logical_not()
+    mixed = scaled_dot_product_attention(q, k, padded, attn_mask=others, scale=E**-0.5)
+    return mixed[..., :E] + mixed[..., E : E + 1] * v
 
 
 def best(x: torch.Tensor, scores: torch.Tensor, count: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ B batch, N tokens that are left, M patches among them, H heads, D width, P `prop
 """
 
 from dataclasses import dataclass
-from math import ceil, prod
+from math import prod
 from typing import Any
 
 import torch
@@ -24,7 +24,8 @@ PUBLISHED = {"GTP-ViT-S/16": {**SMALL, "qkv_bias": True, "class_position": True}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """`propagated` patches leave in every block, as long as one stays; `alpha` of what they hold
-    is passed on. `neighbours` most alike ones are a patch's, beside the up to 8 around it.
+    is passed on. A patch receives from those around it, up to 8, and from the `neighbours` that are
+    most alike, whether it is among theirs or not.
     `theta` is the share of the attention weights of a head that is kept, the largest ones.
     """
 
@@ -73,12 +74,16 @@ class Trunk(nn.Module):
 
     @torch.no_grad()
     def _graph(self, patches: torch.Tensor) -> torch.Tensor:
-        """Each edge over the root of both its ends' numbers of edges: D^-½ A D^-½, (B, M, M)."""
+        """Each edge over the root of both its ends' numbers of edges: D^-½ A D^-½, (B, M, M).
+
+        A row says from whom a patch receives; those that are alike are chosen row by row, so that
+        the graph is not symmetric, as in the authors' code.
+        """
         cosines = _cosines(patches)
         itself = torch.eye(cosines.shape[1], dtype=torch.bool, device=cosines.device)
         nearest = cosines.masked_fill(itself, -2).topk(self.neighbours, dim=2).indices
         alike = torch.zeros_like(cosines).scatter(2, nearest, 1.0)
-        edges = torch.maximum(alike, alike.transpose(1, 2)).masked_fill(self.around, 1)
+        edges = alike.masked_fill(self.around, 1)
         scale = edges.sum(dim=2, keepdim=True).clamp_min(1) ** -0.5
         return scale * edges * scale.transpose(1, 2)
 
@@ -146,11 +151,15 @@ def proportional(logits: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
 
 
 def sparse(weights: torch.Tensor, theta: float) -> torch.Tensor:
-    """The `theta` of a head's weights that are largest, the others 0."""
-    if theta == 1:
-        return weights
+    """The `theta` of a head's weights that are largest, the others 0.
+
+    The authors keep what is not below the (1 - theta) N² th smallest, itself included: one more.
+    """
     flat = weights.detach().flatten(2)
-    least = flat.topk(ceil(theta * flat.shape[2]), dim=2, sorted=False).values.amin(dim=2)
+    below = int(flat.shape[2] * (1 - theta)) - 1
+    if below < 1:
+        return weights
+    least = flat.topk(flat.shape[2] - below, dim=2, sorted=False).values.amin(dim=2)
     return weights.masked_fill(weights < least[..., None, None], 0)
 
 

@@ -19,7 +19,7 @@ from trainables.models.whole_model import WholeModel
 
 # multiples of `dim` and of `depth`, and the MLP's ratio where a stage has attention
 STAGES = ((1, 1, 0), (2, 1, 0), (4, 2, 4), (8, 1, 5))
-NORM_EPS = 1e-6
+NORM_EPS = 1e-5
 PUBLISHED = {
     # narrower than the network of this name in its own paper, whose stages have 32 to 312 channels
     "Efficient Mod-S": {"dim": 32, "depth": 4, "attention_depth": 4},

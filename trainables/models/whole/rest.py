@@ -19,7 +19,7 @@ from trainables.models.whole_model import WholeModel
 PUBLISHED = {"ResT-S": {}}
 _GROWTH = (1, 2, 4, 8)  # width and heads of the four stages, in those of the first
 _REDUCTION = (8, 4, 2, 1)  # stride over the tokens that are attended to
-_NORM_EPS = 1e-6
+_NORM_EPS = 1e-5
 _RANGES = {
     "width": (2, 4096),
     "heads": (1, 256),

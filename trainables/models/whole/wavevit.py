@@ -20,7 +20,8 @@ PUBLISHED = {"WaveViT-S": {}}
 _HEADS = (2, 4, 10, 14)
 _MLP_RATIOS = (8, 8, 4, 4)
 _STRIDES = (4, 2, 0, 0)  # over the sub-bands that are attended to; 0: plain attention
-_NORM_EPS, _EMBED_EPS = 1e-6, 1e-5
+_NORM_EPS = 1e-6
+_INNER_EPS = 1e-5  # of norms behind a convolution
 # sums, differences of rows, of columns and of both: orthonormal, so that it inverts itself
 _HAAR = (((1, 1), (1, 1)), ((1, 1), (-1, -1)), ((1, -1), (1, -1)), ((1, -1), (-1, 1)))
 _RANGES = {
@@ -109,7 +110,7 @@ class WaveletAttention(nn.Module):
         self.reduced = _normed(_conv(D, D // 4, 1))
         self.filtered = _normed(_conv(D, D, 3))
         self.coarse = nn.Conv2d(D, D, stride, stride)
-        self.kv = nn.Sequential(nn.LayerNorm(D, eps=_NORM_EPS), nn.Linear(D, 2 * D))
+        self.kv = nn.Sequential(nn.LayerNorm(D, eps=_INNER_EPS), nn.Linear(D, 2 * D))
         self.out = nn.Linear(D + D // 4, D)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -150,7 +151,7 @@ class Stage(nn.Module):
     def __init__(self, channels: int, width: int, blocks: list[PreNorm]):
         super().__init__()
         self.embed = _conv(channels, width, 3, 2)
-        self.norm = nn.LayerNorm(width, eps=_EMBED_EPS)
+        self.norm = nn.LayerNorm(width, eps=_INNER_EPS)
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
