@@ -72,7 +72,7 @@ def _import(options: argparse.Namespace) -> None:
         _tell("interrupted; give the same command again to go on from here")
         raise
     _say(f"{dataset.path}: {_summary(dataset)}")
-    _say(f"{dataset.symmetries}; correct these, source and licence in its dataset.json.")
+    _say(f"{dataset.symmetries}; they, source and licence may be corrected in its dataset.json.")
 
 
 def _published(_: argparse.Namespace) -> None:

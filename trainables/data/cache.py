@@ -1,7 +1,7 @@
 """Decoded images on disk, made once per node and mapped into memory by every process.
 
-`decoded` returns at once if the pixels are there. Otherwise one process makes them, under a lock,
-in a folder that gets its name when everything is written.
+`decoded` answers at once when the pixels are there. Otherwise one process makes them, under a lock,
+in a folder that gets its name when all is written.
 
 Letters: N = images of the split, S = pixels per side.
 """
@@ -62,7 +62,7 @@ def decoded(
 
 
 def _mapped(folder: Path, shape: tuple[int, ...]) -> tuple[np.memmap, NDArray[np.int64]] | None:
-    """What is in the cache; None if there is nothing, or something damaged to be made again."""
+    """What is in the cache; None if there is nothing, or something damaged that is made again."""
     try:
         images = np.load(folder / "images.npy", mmap_mode="r")
         labels = np.load(folder / "labels.npy")
@@ -114,7 +114,7 @@ def _fill(
 ) -> None:
     problems: list[str] = []
     done = 0
-    # Pillow releases the interpreter lock while it decodes and resizes.
+    # Pillow lets go of the interpreter lock while it decodes and resizes.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for batch in _batches(dataset, split, problems):
             end = done + len(batch.images)

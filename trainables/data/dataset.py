@@ -52,7 +52,7 @@ class Dataset:
     """Labelled images in Parquet shards under `path`, in the splits train, valid and test.
 
     `mean` and `std` are per RGB channel of the train split, on a scale of 0..1; `image_size` is
-    the native size in pixels; `counts` are the numbers of images per split and class.
+    the native size in pixels; `counts` has the images of each class in each split.
     """
 
     path: Path

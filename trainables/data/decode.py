@@ -1,9 +1,9 @@
-"""From an encoded image to RGB pixels of the size that a model takes.
+"""From an encoded image to RGB pixels of the size a model takes.
 
 What is stored is turned into what a person would see: EXIF orientation is applied, transparency is
 put on black, 16 bits are scaled to 8, palettes, CMYK and grey become RGB. Then the largest centred
-square is cut out and resized with Pillow's bicubic filter. It does not alias when an image shrinks,
-since its support grows, and it enlarges smoothly; BOX would show blocks when it enlarges, and
+square is cut out and resized with Pillow's bicubic filter, whose support grows when an image
+shrinks (so it does not alias) and which enlarges smoothly; BOX would show blocks when enlarging,
 LANCZOS rings at the hard edges of digits.
 """
 
@@ -29,9 +29,8 @@ class DecodeError(ValueError):
 def decode(encoded: bytes | None, size: int) -> NDArray[np.uint8]:
     """RGB bytes (3, size, size) of an encoded image; of an animation, its first frame.
 
-    Raises:
-        DecodeError: there are no bytes, the format is another one, the image is truncated, it has
-            more than 64 million pixels (checked before decoding), or their range is unknown.
+    Raises DecodeError with the reason: no bytes, another format, truncated, more than 64 million
+    pixels (looked at before anything is decoded), or pixels whose range is unknown.
     """
     from PIL import Image
 
@@ -43,12 +42,12 @@ def decode(encoded: bytes | None, size: int) -> NDArray[np.uint8]:
     except DecodeError:
         raise
     except Exception as error:
-        # Hostile bytes raise nearly any error inside Pillow; here all of them mean the same.
+        # Hostile bytes raise nearly anything inside Pillow; all of it means the same here.
         raise DecodeError(str(error).rstrip(".") or type(error).__name__) from error
 
 
 def shorter_side(encoded: bytes | None) -> int:
-    """Length in pixels of an encoded image's shorter side, from its header."""
+    """Pixels of an encoded image's shorter side, from its header."""
     return min(_opened(encoded).size)
 
 

@@ -45,19 +45,12 @@ class About:
 
 
 def describe(path: Path, about: About | None = None, progress: Progress | None = None) -> Dataset:
-    """Scan the shards in a folder and write `dataset.json` beside them.
+    """Scans the shards in `path` and writes `dataset.json` beside them.
 
-    Mean and standard deviation are over up to 2,000 evenly spaced training images.
-
-    Args:
-        path: the folder.
-        about: what only a person knows. What it leaves open is taken from an existing
-            `dataset.json`; without one, class names come from Hugging Face's schema metadata or
-            are "0", "1", ..., and there are no symmetries.
-        progress: is called during the work.
-
-    Raises:
-        DataError: all mistakes of the shards; then nothing is written.
+    What `about` leaves open is taken from the `dataset.json` that is there, if one is; without one
+    class names come from Hugging Face's schema metadata or are "0", "1", ..., and symmetries are
+    none. Mean and standard deviation are over up to 2,000 evenly spaced training images. Raises
+    DataError with all mistakes of the shards, and then writes nothing.
     """
     files = parquet_files(path)
     problems = misnamed(files)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WANTED = "image struct<bytes: binary, path: string> and label int64"
 LABELS_PER_BATCH = 65_536
-# The limit of labels if nothing says how many classes there are.
+# Where nothing says how many classes there are: no label is above this.
 MAX_CLASSES = 100_000
 
 
