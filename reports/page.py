@@ -175,7 +175,7 @@ def _missing(trials: Sequence[Row]) -> str:
     return (
         "<h2>What was not measured</h2>"
         + table(head, rows, "No number is missing from a complete trial.")
-        + "<p>Trials that are not complete are not tested, and have empty cells.</p>"
+        + "<p>Other trials are not tested; cells for what was not measured of them are empty.</p>"
     )
 
 

@@ -47,7 +47,11 @@ class Home:
         return self.path / "ui.log"
 
     def prepare(self) -> None:
-        """Make the home. Raises StorageError if it cannot be written."""
+        """Make the home.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / f".probe-{os.getpid()}"
