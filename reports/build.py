@@ -1,6 +1,6 @@
 """Writes the report of a sweep: `python -m reports.build [SWEEP ...] [--home DIR] [--out DIR]`.
 
-Without a name the newest sweep is reported. A report is a folder `<home>/reports/<sweep>/` with
+Without a name, the newest sweep is reported. A report is a folder `<home>/reports/<sweep>/` with
 `report.html` (one file that loads nothing), `trials.parquet` and `curves.parquet`.
 Exit codes: 0 done, 2 bad request, 6 storage.
 """
@@ -22,10 +22,19 @@ from trainables.home import Home, add_option
 
 
 def build(home: Home, sweep: str, tracking_uri: str | None = None, out: Path | None = None) -> Path:
-    """Write the report of `sweep` and return the path of its `report.html`.
+    """Write the report of a sweep.
 
-    Its folder is `<out>/<sweep>`, by default `<home>/reports/<sweep>`; `tracking_uri` is resolved
-    as `reports.collect.connect` says. BadRequestError: there is no such sweep or no store.
+    Args:
+        home: the home that the sweep is in.
+        sweep: its name.
+        tracking_uri: where MLflow is; see `reports.collect.connect`.
+        out: the folder of all reports, by default that of the home.
+
+    Returns:
+        The path of `report.html`, in a folder of `out` that is called like the sweep.
+
+    Raises:
+        BadRequestError: there is no such sweep or no store.
     """
     client = collect.connect(home, tracking_uri)
     return _write(client, collect.find(client, [sweep])[0], out or home.reports)
@@ -60,13 +69,13 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Report the sweeps named on the command line; the exit code."""
+    """Report the sweeps named on the command line; returns the exit code."""
     arguments = _arguments(given)
     return exit_code(lambda: _report(arguments))
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    # Seven retries, MLflow's default, make a dead server silent for four minutes.
+    # With MLflow's default of seven retries, a dead server is noticed after four minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
         client = collect.connect(arguments.home)

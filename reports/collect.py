@@ -1,6 +1,6 @@
-"""From MLflow to two tidy tables: one row a trial, and one row an epoch of a trial.
+"""From MLflow to two tidy tables: one row per trial, and one row per epoch of a trial.
 
-What `search` writes by `reports.mlflow_contract` is read here.
+It reads what `search` writes by `reports.mlflow_contract`.
 """
 
 import sys
@@ -34,7 +34,7 @@ from trainables.metrics import EPOCH
 
 STORAGE_ERRORS = (OSError, MlflowException, SQLAlchemyError)
 
-# those of a trial that are columns of their own names
+# the tags of a trial that become columns of the same names
 TAGS = (
     Tag.CONFIG_HASH,
     Tag.REASON,
@@ -77,7 +77,8 @@ class Sweep:
 def connect(home: Home, tracking_uri: str | None = None) -> MlflowClient:
     """A client of `tracking_uri`, else of MLFLOW_TRACKING_URI, else of `<home>/mlflow.db`.
 
-    BadRequestError: the SQLite file does not exist (MLflow would make an empty one).
+    Raises:
+        BadRequestError: the SQLite file does not exist (MLflow would make an empty one).
     """
     uri = tracking_uri or address(home)
     file = sqlite_file(uri)
@@ -108,10 +109,13 @@ def sweeps(client: MlflowClient) -> list[Sweep]:
 
 
 def find(client: MlflowClient, names: Sequence[str] = ()) -> list[Sweep]:
-    """The sweeps called `names`, the newest sweep without a name.
+    """The sweeps called `names`; without names, the newest sweep.
 
-    Where several parent runs carry a name, the newest counts. BadRequestError: there is no
-    sweep at all, or none of some name; it has the nearest name to each and those that exist.
+    Where several parent runs have the same name, the newest counts.
+
+    Raises:
+        BadRequestError: there is no sweep at all, or none of some name. The message suggests the
+            nearest name and lists the sweeps that exist.
     """
     known = sweeps(client)
     if not known:
@@ -131,10 +135,11 @@ def find(client: MlflowClient, names: Sequence[str] = ()) -> list[Sweep]:
 def tables(client: MlflowClient, sweep: Sweep) -> tuple[pa.Table, pa.Table]:
     """The trials of `sweep` in order of their start, and their curves.
 
-    Trials: sweep, variant, trial_key, state, the `TAGS`, MLflow's run_id and status, last_epoch,
-    epochs, every hyperparameter as `param.<name>` (a number or a truth value where all trials have
-    one) and every metric of `SCALARS` under its name. Curves: sweep, trial_key, run_id, epoch and
-    every EPOCH metric. A missing value is null; NaN and infinity stay what they are.
+    The columns of the trials are sweep, variant, trial_key, state, the `TAGS`, MLflow's run_id and
+    status, last_epoch, epochs, every hyperparameter as `param.<name>` (a number or a truth value
+    where all trials have one) and every metric of `SCALARS` under its name. Those of the curves
+    are sweep, trial_key, run_id, epoch and every EPOCH metric. A missing value is null; NaN and
+    infinity stay what they are.
     """
     mine = {Tag.PARENT: sweep.run_id, Tag.KIND: Kind.TRIAL}
     runs: list[Run] = runs_of(client, [sweep.experiment_id], mine)
@@ -180,7 +185,7 @@ def _curves(sweep: Sweep, runs: Sequence[Run], histories: Sequence[Mapping[int, 
 
 
 def _history(client: MlflowClient, run: Run) -> dict[int, dict[str, float | None]]:
-    """{epoch: {metric: value}}. A repeated epoch counts as last written: MLflow sorts by time."""
+    """{epoch: {metric: value}}. Of a repeated epoch the last value counts: MLflow sorts by time."""
     curve: dict[int, dict[str, float | None]] = {}
     for name in EPOCH.keys() & run.data.metrics.keys():
         for metric in client.get_metric_history(run.info.run_id, name):
@@ -189,14 +194,14 @@ def _history(client: MlflowClient, run: Run) -> dict[int, dict[str, float | None
 
 
 def _number(value: float | None) -> float | None:
-    """`value`, with the infinity that MLflow's SQL store keeps as the largest float."""
+    """`value`, where MLflow's SQL store wrote the largest float in place of infinity."""
     if value is not None and abs(value) == sys.float_info.max:
         return value * 2
     return value
 
 
 def _tags(run: Run) -> dict[str, str]:
-    """The tags of a run; a value that was unknown when it was written is none."""
+    """The tags of a run, without those whose value was unknown when they were written."""
     return {name: value for name, value in run.data.tags.items() if value != "None"}
 
 
@@ -209,7 +214,7 @@ def _state(run: Run) -> str:
 
 
 def _typed(texts: Sequence[str | None]) -> pa.Array:
-    """A column of truth values, integers or floats where all present texts are such."""
+    """A column of truth values, integers or floats if all texts can be read so, else of texts."""
     values = [None if text == "None" else text for text in texts]
     if any(value is not None for value in values):
         for read, kind in _READERS:

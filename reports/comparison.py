@@ -1,4 +1,4 @@
-"""The sections of a report that compare: accuracy against cost, published rows beside our trials.
+"""The sections of a report that compare accuracy with cost, and published rows with our trials.
 
 Rows are those of `reports.collect`; published rows are the points of the sweep's space.
 """
@@ -36,7 +36,7 @@ _OTHER_MACHINE = (
 
 
 def accuracy_against_cost(trials: Sequence[Row], published: Sequence[Point]) -> str:
-    """A figure for each cost of `figures.AXES`, each with what it leaves out and why."""
+    """One figure per cost of `figures.AXES`, each with a note on what it leaves out and why."""
     parts = [
         "<h2>Accuracy against cost</h2><p>The numbers on the front are the ranks above. Only "
         "complete trials make the front: no other was trained to its end.</p>"
@@ -62,35 +62,35 @@ def _published_beside(cost: Metric, published: Sequence[Point]) -> list[str]:
     if beside:
         first, gflops = published[0], cost.name == "gflops"
         notes.append(
-            f"Published rows drawn beside: {beside}; "
+            f"Published rows in the figure: {beside}; "
             + ("GFLOPs counted by us; " if gflops and not first.gflops_published else "")
-            + f"accuracy as published ({first.data}, {first.image_size} px). They are of other "
-            "images, so their height does not compare with that of the trials"
+            + f"accuracy as published ({first.data}, {first.image_size} px). They were trained on "
+            "other images, so their accuracy does not compare with that of the trials"
             + (", nor their GFLOPs with those at another image size." if gflops else ".")
         )
     if absent := len(published) - beside:
         notes.append(
-            f"Published rows only listed below: {absent}, whose accuracy or "
+            f"Published rows that are only listed below: {absent}. Their accuracy or "
             f"{figures.AXES[cost.name]} was not published."
         )
     return notes
 
 
 def disturbances(measured: Sequence[Row]) -> list[str]:
-    """What makes the times of trials hard to compare, a sentence each."""
+    """What makes the times of trials hard to compare, one sentence per cause."""
     notes = []
     if len({trial[Tag.EFFICIENCY_DEVICE] for trial in measured}) > 1:
         notes.append("Times were measured on different devices (see Conditions).")
     if loaded := sum(trial[Tag.EFFICIENCY_OTHER_LOAD] == YES for trial in measured):
         notes.append(
-            f"Times measured while other programs used the machine: {loaded} of {len(measured)} "
-            "trials; measured alone they may differ much."
+            f"Other programs used the machine while the times of {loaded} of {len(measured)} "
+            "trials were measured; measured alone, they may differ much."
         )
     return notes
 
 
 def published_rows(sweep: Sweep, trials: Sequence[Row], published: Sequence[Point]) -> str:
-    """The published rows that were tried beside the trial that did, then all of them."""
+    """The published rows that were tried, each beside its trial; then all published rows."""
     if not published:
         none = f"No published rows of {escape(sweep.variant)} are known here."
         return f"<h2>Published rows</h2><p>{none}</p>"

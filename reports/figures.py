@@ -42,7 +42,7 @@ _GRID = "#E6E8EB"
 
 
 def learning_curves(trials: Sequence[Row], curves: Sequence[Row]) -> Figure:
-    """Validation accuracy over the epochs, a line a trial; the best five stand out."""
+    """Validation accuracy over the epochs, one line per trial; the best five stand out."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for row in curves:
         if is_finite(row["valid_top1"]):
@@ -51,7 +51,7 @@ def learning_curves(trials: Sequence[Row], curves: Sequence[Row]) -> Figure:
     ranked = enumerate(ranking(trials), 1)
     best = [(rank, trial) for rank, trial in ranked if trial["run_id"] in lines][: len(_EMPHASIS)]
     figure = _figure("Validation accuracy by epoch (top-1, %)", "epoch")
-    # One trace for all others: None lifts the pen between two lines. A single epoch is no line.
+    # One trace for all others: None ends one line and begins the next. One epoch makes no line.
     standing_out = {trial["run_id"] for _, trial in best}
     others = [line for run_id, line in lines.items() if run_id not in standing_out]
     faint = [point for line in others if len(line) > 1 for point in (*line, (None, None))]
@@ -69,10 +69,15 @@ def learning_curves(trials: Sequence[Row], curves: Sequence[Row]) -> Figure:
 def accuracy_against(
     cost: Metric, trials: Sequence[Row], published: Sequence[Point] = ()
 ) -> Figure:
-    """Validation accuracy against what a model costs (a metric of `AXES`), with the Pareto front.
+    """Validation accuracy against what a model costs, with the Pareto front.
 
-    The front is that of the complete trials, for no other was trained to its end; it is labelled
-    with their ranks. Published rows that have both numbers are a series of their own.
+    The front is that of the complete trials, since no other was trained to its end; it is labelled
+    with their ranks.
+
+    Args:
+        cost: a metric of `AXES`.
+        trials: rows of trials; those that lack either number are left out.
+        published: rows that are drawn as a series of their own, where they have both numbers.
     """
     figure = _figure(f"Validation accuracy (top-1, %) against {AXES[cost.name]}", AXES[cost.name])
     drawn = [trial for trial in trials if is_drawn(trial, cost)]
@@ -97,7 +102,7 @@ def drawing(figure: Figure, empty: str) -> str:
     if not figure.data:
         return f"<p>{escape(empty)}</p>"
     buttons = ["toImage", "zoom2d", "pan2d", "resetScale2d"]
-    # Among plotly's own buttons is one that sends the figure's data to its makers.
+    # One of plotly's own buttons sends the figure's data to plotly's makers.
     config = {"modeBarButtons": [buttons], "displaylogo": False, "responsive": True}
     return figure.to_html(config=config, include_plotlyjs=False, full_html=False)
 
@@ -182,7 +187,7 @@ def _add_front(figure: Figure, cost: Metric, trials: Sequence[Row]) -> None:
             x=[places[index][0] for index in members],
             y=[places[index][1] for index in members],
             mode="lines+markers+text",
-            # Between two members one can have no more than the less accurate one reaches.
+            # At a cost between two members, the accuracy of the cheaper one is what can be had.
             line={"color": "#0072B2", "width": 1.5, "shape": "hv" if better == "min" else "vh"},
             marker={"symbol": "circle-open", "color": "#0072B2", "size": 15},
             text=[f"#{index + 1}" for index in members],

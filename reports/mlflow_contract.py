@@ -1,8 +1,8 @@
 """The contract with MLflow: what `search` writes there and `reports` reads, each name once.
 
-There is an experiment per variant, called like it. In it is a run per sweep, beneath that a run per
-trial, and beneath that a run per measurement; `Kind` tells them apart. Metrics are called as in
-`trainables.metrics`: those of EPOCH have a point per epoch, all others one at step 0.
+There is one experiment per variant, with its name. It has one run per sweep, beneath that one run
+per trial, and beneath that one run per measurement; `Kind` tells them apart. Metrics are called as
+in `trainables.metrics`: those of EPOCH have one point per epoch, all others one at step 0.
 """
 
 import os
@@ -18,7 +18,7 @@ _SQLITE = "sqlite:///"
 
 
 class Kind:
-    """What a run stands for, as its tag `Tag.KIND` says."""
+    """What a run stands for: the values of `Tag.KIND`."""
 
     SWEEP = "sweep"
     TRIAL = "trial"
@@ -26,7 +26,7 @@ class Kind:
 
 
 class Tag:
-    """Names of tags. One whose value is not known when it is written stays out."""
+    """Names of tags. A tag is left out if its value is not known when the run is written."""
 
     PARENT = "mlflow.parentRunId"
     KIND = "kind"
@@ -51,7 +51,7 @@ class Tag:
     # of a trial and of a measurement
     EFFICIENCY_DEVICE = "efficiency_device"
     EFFICIENCY_REASON = "efficiency_reason"
-    EFFICIENCY_OTHER_LOAD = "efficiency_other_load"  # YES, or not there
+    EFFICIENCY_OTHER_LOAD = "efficiency_other_load"  # YES, or the tag is missing
     # of a measurement: the key of its row in the table of measurements
     MEASUREMENT = "measurement"
 
@@ -66,10 +66,10 @@ STATUS = {
     "infeasible": "KILLED",
     "failed": "FAILED",
 }
-# the state of a run that does not tell it
+# the state of a run without the tag
 STATE = {"RUNNING": "running", "FINISHED": "complete", "KILLED": "pruned", "FAILED": "failed"}
 
-# the metrics of a trial beside its curve
+# the metrics of a trial that have one value, in contrast to its curves
 SCALARS = (*FINAL, *TRAINING_TIME, *EFFICIENCY)
 # the tag that tells why a metric is missing
 REASON_TAGS = {
@@ -79,7 +79,7 @@ REASON_TAGS = {
 
 
 def address(home: Home) -> str:
-    """Where MLflow's store is: as MLFLOW_TRACKING_URI says, else SQLite in the home."""
+    """Where MLflow's store is: MLFLOW_TRACKING_URI if it is set, else SQLite in the home."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{home.mlflow.resolve()}"
 
 
@@ -94,7 +94,7 @@ def is_server(uri: str) -> bool:
 
 
 def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
-    """Everything that a search of MLflow finds; `page` is one page of it, by token."""
+    """Everything that a search of MLflow finds; `page(token)` gives one page of it."""
     found: list[Any] = []
     token = None
     while True:
@@ -105,7 +105,7 @@ def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
 
 
 def where(tags: Mapping[str, str]) -> str:
-    """MLflow's condition for what has all these `tags`."""
+    """MLflow's filter for runs that have all these `tags`."""
     return " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
 
 

@@ -24,7 +24,7 @@ _COLUMNS = {
     "best_valid_top1": "validation top-1 (%)",
     "test_top1": "test top-1 (%)",
     "best_epoch": "best epoch",
-    "train_seconds_per_epoch": "training, an epoch (s)",
+    "train_seconds_per_epoch": "training per epoch (s)",
     "gpu_hours": "GPU-hours",
     "params": "parameters",
     "gflops": "GFLOPs",
@@ -130,8 +130,8 @@ def _best(trials: Sequence[Row]) -> str:
     return (
         f"<h2>Best trials</h2>{table(head, results, 'No trial has a validation accuracy yet.')}"
         f"{table(['rank', 'trial', *names], params)}"
-        '<p class="quiet">Complete trials by the validation accuracy of their best epoch (all '
-        "trials while none is complete); fewer parameters break a tie. The same in every trial: "
+        '<p class="quiet">Complete trials, ordered by the validation accuracy of their best epoch '
+        "(all trials while none is complete); a tie goes to fewer parameters. Every trial had: "
         f"{escape(settings(shared(trials)) or 'nothing')}. {escape(' '.join(disturbances(timed)))} "
         "All trials are in trials.parquet, their epochs in curves.parquet.</p>"
     )
@@ -153,8 +153,8 @@ def _failures(trials: Sequence[Row]) -> str:
     head = ["trial", "state", "reason", "epochs", "hyperparameters"]
     return (
         f"<h2>Failures</h2>{table(head, rows, 'No trial failed or was infeasible.')}"
-        "<p>What the search suggested and refused before training, for a broken rule or too many "
-        "GFLOPs, has no run in MLflow and is not counted in this report.</p>"
+        "<p>Configurations that the search refused before training, because they break a rule or "
+        "need too many GFLOPs, have no run in MLflow and are not counted in this report.</p>"
     )
 
 
@@ -175,7 +175,7 @@ def _missing(trials: Sequence[Row]) -> str:
     return (
         "<h2>What was not measured</h2>"
         + table(head, rows, "No number is missing from a complete trial.")
-        + "<p>Other trials are not tested; what was not measured of them is an empty cell.</p>"
+        + "<p>Other trials are not tested; cells for what was not measured of them are empty.</p>"
     )
 
 
@@ -185,7 +185,7 @@ def _conditions(sweep: Sweep, trials: Sequence[Row]) -> str:
         facts["same name"] = f"{sweep.namesakes} older parent runs, which are not in this report"
     keys = Counter(trial["trial_key"] for trial in trials)
     if twins := [key for key, count in keys.items() if count > 1]:
-        facts["several runs a trial"] = f"{', '.join(twins)}; each run is a row of its own"
+        facts["trials with several runs"] = f"{', '.join(twins)}; each run is a row of its own"
     for name in _FACTS:
         counts = Counter(trial[name] or "not recorded" for trial in trials)
         found = (f"{lines(value)} (trials: {count})" for value, count in counts.items())

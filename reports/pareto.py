@@ -11,10 +11,16 @@ _SIGN = {"min": 1.0, "max": -1.0}
 def front(points: Sequence[Sequence[float | None]], better: Sequence[Direction]) -> list[int]:
     """Ascending indices of the points that no other point dominates.
 
-    A point dominates another when it is nowhere worse and somewhere better; equal points dominate
-    neither, so duplicates stay together. A point with None or NaN is on no front. O(n log n) for
-    two objectives, O(n · size of the front) for more. ValueError: an unknown direction, or a point
-    with more or fewer values than `better`.
+    A point dominates another if it is worse in no objective and better in at least one; equal
+    points do not dominate each other, so duplicates stay together. A point with None or NaN is on
+    no front. O(n log n) for two objectives, O(n · size of the front) for more.
+
+    Args:
+        points: each with one value per objective.
+        better: `min` or `max` for each objective.
+
+    Raises:
+        ValueError: an unknown direction, or a point with more or fewer values than `better`.
     """
     unknown = sorted({str(word) for word in better} - _SIGN.keys())
     if unknown:
@@ -24,14 +30,14 @@ def front(points: Sequence[Sequence[float | None]], better: Sequence[Direction])
         if len(point) != len(better):
             raise ValueError(
                 f"point {index} has {len(point)} values for {len(better)} objectives; "
-                "give one value an objective (None where it is missing)"
+                "give one value per objective (None where it is missing)"
             )
         known = [value for value in point if value is not None and not math.isnan(value)]
         if len(known) == len(better):
             signed = (_SIGN[word] * value for word, value in zip(better, known, strict=True))
             costs.append((tuple(signed), index))
-    # Whatever dominates a point sorts before it. With two objectives the second falls along the
-    # front, so its last member alone decides.
+    # A point's dominators sort before it. With two objectives the second one falls along the
+    # front, so comparing with its last member is enough.
     kept: list[tuple[tuple[float, ...], int]] = []
     for cost, index in sorted(costs):
         rivals = kept[-1:] if len(better) == 2 else kept
@@ -45,7 +51,7 @@ def _dominates(rival: tuple[float, ...], cost: tuple[float, ...]) -> bool:
 
 
 def ranking(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The complete trials by `best_valid_top1`, highest first; fewer parameters break a tie.
+    """The complete trials by `best_valid_top1`, highest first; a tie goes to fewer parameters.
 
     While no trial is complete, all that have an accuracy are ranked, whatever their state.
     """

@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"–|#?-?[\d,.]+(e[-+]?\d+)?")
 
 
 def varying(trials: Sequence[Row]) -> list[str]:
-    """Names of the hyperparameters in which the trials differ; all names if in none."""
+    """Names of the hyperparameters in which the trials differ; all names if they differ in none."""
     same = shared(trials)
     names = [key.removeprefix("param.") for key in _param_keys(trials)]
     return [name for name in names if name not in same] or names
@@ -34,7 +34,7 @@ def _param_keys(trials: Sequence[Row]) -> list[str]:
 
 
 def hyperparameters(trial: Row, names: Iterable[str]) -> dict[str, Any]:
-    """The hyperparameters `names` of a trial; None where it has none of that name."""
+    """The hyperparameters `names` of a trial; None for a name that it lacks."""
     return {name: trial.get(f"param.{name}") for name in names}
 
 
@@ -46,7 +46,7 @@ def settings(params: Mapping[str, Any]) -> str:
 def number(value: Any, metric: str = "") -> str:
     """A value as text: fractions in %, bytes in MiB, counts in full, others to three digits.
 
-    A missing value is a dash. Without a `metric` a number is written as a hyperparameter.
+    A missing value is a dash. Without `metric`, the value is written like a hyperparameter.
     """
     unit = CATALOGUE[metric].unit if metric else ""
     if value is None:
@@ -61,7 +61,7 @@ def number(value: Any, metric: str = "") -> str:
 
 
 def lines(text: str) -> str:
-    """A JSON object as a line an entry, any other text as it is."""
+    """A JSON object as one line per entry, any other text as it is."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -82,7 +82,7 @@ def _plain(value: Any) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str = "") -> str:
     """An HTML table of plain texts, which it escapes; the sentence `empty` if there are no rows.
 
-    Columns of numbers are right-aligned, words are not broken, sentences are wide enough to read.
+    Numbers are right-aligned, words are not broken, and columns of sentences are wide.
     """
     if not rows:
         return f"<p>{escape(empty)}</p>" if empty else ""

@@ -1,4 +1,4 @@
-"""Measured costs for people: a metric a line, a measurement a column, reasons as footnotes."""
+"""A table of measured costs for people: one line per metric, one column per measurement."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _UNKNOWN = "no reason was recorded"
 
 
 def quantity(value: float, measured_in: str) -> str:
-    """A number with its unit, in three digits and a prefix that suits it."""
+    """A number with its unit, with three digits and a suitable prefix."""
     if not math.isfinite(value):
         return str(value)
     if measured_in == "fraction":
@@ -41,7 +41,10 @@ def quantity(value: float, measured_in: str) -> str:
 
 
 def shown(rows: Sequence[Row], width: int) -> Group:
-    """Medians and relative spreads of `rows`, as many beside each other as fit `width`."""
+    """Medians and relative spreads of `rows`, as many columns per table as fit into `width`.
+
+    The reasons of empty cells are footnotes.
+    """
     notes: dict[str, int] = {}
     names = max(map(len, EFFICIENCY))
     beside = max(1, (width - names - _GAP) // (_COLUMN + _GAP))

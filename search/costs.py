@@ -16,18 +16,18 @@ from trainables.efficiency.results import Identity, Results, Row
 from trainables.efficiency.subjects import Subject, architecture
 from trainables.home import Home
 
-_SECONDS = 1.0  # a sweep has many architectures: each is timed quickly, and once
+_SECONDS = 1.0  # a sweep has many architectures, so each is timed quickly, and once
 _SETTING = Setting()
 
 
 def counter(plan: Plan) -> Callable[[dict[str, Value]], float]:
-    """GFLOPs of a configuration of `plan`: counted, not measured; each architecture once."""
+    """A function that counts the GFLOPs of a configuration; it counts each architecture once."""
     import torch
 
     from trainables import models
     from trainables.efficiency import count
 
-    # the driver counts while lanes train: threads of its own would wait for theirs
+    # the driver counts while lanes train; if it had more threads, they would wait for the lanes'
     torch.set_num_threads(1)
 
     @cache
@@ -56,11 +56,11 @@ def subject_of(record: Record, plan: Plan, image_size: int | None = None) -> Sub
 
 
 class Costs:
-    """What the trials of a sweep cost, out of the home's table of measurements.
+    """What the trials of a sweep cost, from the home's table of measurements.
 
-    `way` is how they are measured, and says which of the table's conditions are the headline's.
-    Without one nothing can be measured, and `publish` takes the conditions under which most trials
-    were, of equal ones the newest.
+    `way` says how they are measured, and so which measurement of a trial is the headline. Without
+    it nothing can be measured, and `publish` takes as headlines the measurements under those
+    conditions under which most trials were measured; of several, the newest.
     """
 
     def __init__(self, home: Home, plan: Plan, way: Measuring | None = None):
@@ -68,14 +68,14 @@ class Costs:
         self._conditions = way.conditions(_SECONDS) if way else None
 
     def row(self, record: Record) -> Row | None:
-        """The headline of a trial's architecture; None before it was measured."""
+        """The headline of a trial's architecture; None if it is not measured yet."""
         return self._headline(record, self._conditions) if self._conditions else None
 
     def _headline(self, record: Record, conditions: Conditions) -> Row | None:
         return self._results.get(conditions.of(subject_of(record, self._plan), _SETTING))
 
     def measure(self, trials: Sequence[Record], progress: Progress) -> None:
-        """Measure each architecture of `trials` once that is not measured yet."""
+        """Measure each architecture of `trials` that is not measured yet, once."""
         assert self._way is not None, "costs that are only published have no way to measure"
         measure_repeatedly(
             [subject_of(record, self._plan) for record in trials],
@@ -90,8 +90,8 @@ class Costs:
     def publish(self, trials: Sequence[Record], projection: Projection) -> None:
         """Write what is known to MLflow, and the headlines into the records for the summary.
 
-        A trial's run gets the headline, `efficiency.json` every row of its architecture (the
-        headline first), and its logged model the numbers of every row.
+        A trial's run gets the headline, its `efficiency.json` gets every row of its architecture
+        (the headline first), and its logged model gets the numbers of every row.
         """
         measured = self._results.identities
         self._conditions = self._conditions or self._usual(trials, measured)
@@ -107,7 +107,7 @@ class Costs:
                 models.write(record, rows)
 
     def _usual(self, trials: Sequence[Record], measured: Sequence[Identity]) -> Conditions | None:
-        """The conditions under which most of `trials` were measured; None if none was."""
+        """The conditions under which most of `trials` were measured; None if no trial was."""
         found = {
             (i.device, i.threads, i.columns["versions"]): Conditions(
                 device=i.device, threads=i.threads, timing_seconds=_SECONDS, versions=i.versions

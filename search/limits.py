@@ -1,4 +1,4 @@
-"""A limit on GFLOPs that the variant can keep."""
+"""Raises a limit on GFLOPs that a variant could not keep."""
 
 import math
 import random
@@ -9,11 +9,11 @@ from search.costs import counter
 from search.plan import Plan
 
 _DRAWS = 12
-_ROOM = 1.5  # so that more than the cheapest configuration is left to search
+_ROOM = 1.5  # above the cheapest configuration, so that others are left to search
 
 
 def attainable(plan: Plan) -> Plan:
-    """`plan`, its limit raised if none of a few random configurations keeps it."""
+    """`plan`, with its limit raised if none of a few random configurations keeps it."""
     limit = plan.max_gflops
     if limit is None:
         return plan

@@ -48,10 +48,10 @@ def _rank(family: str) -> int:
 
 
 def listing() -> Table:
-    """The table of `python -m search.run --list`; costs as published, at 224 px."""
+    """The table of `python -m search.run --list`, with costs as published, at 224 px."""
     table = Table(title="What can be searched")
     table.add_column("family")
-    table.add_column("variant", min_width=max(map(len, spaces.names())))  # names are typed in full
+    table.add_column("variant", min_width=max(map(len, spaces.names())))  # users type names
     table.add_column("published row")
     for heading in ("params M", "GFLOPs"):
         table.add_column(heading, justify="right")
@@ -68,7 +68,7 @@ def listing() -> Table:
 
 
 class Show(argparse.Action):
-    """Print what can be searched, and end."""
+    """Print what can be searched, and exit."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         Console().print(listing())

@@ -1,4 +1,4 @@
-"""A sweep's logged models in MLflow: what each measured trial costs, wherever it was measured."""
+"""A sweep's logged models in MLflow: what each measured trial costs, on every machine."""
 
 import hashlib
 import json
@@ -16,16 +16,16 @@ from trainables.metrics import EFFICIENCY
 
 _MODEL = ("model", "params", "num_classes")  # of an identity; the others are conditions
 _CONDITIONS = tuple(field.name for field in fields(Identity) if field.name not in _MODEL)
-_DIGITS = 12  # of a digest; MLflow takes 36
+_DIGITS = 12  # of a digest; MLflow allows 36
 _EXTERNAL = "mlflow.model.isExternal"  # MLflow's own mark of a model that it does not hold
 
 
 class LoggedModels:
-    """A sweep's logged models in MLflow, one a measured trial.
+    """A sweep's logged models in MLflow, one per measured trial.
 
-    What MLflow calls the data set of a metric is here where and how it was measured. A metric of a
-    model is one of a run, too, and a run keeps one of a name, time and step, whatever the data set:
-    so each measurement is a run of its own beneath the trial's, which shows the headline alone.
+    MLflow's data set of a metric says here where and how it was measured. A metric of a model also
+    belongs to a run, and a run keeps only one metric per name, time and step, whatever the data
+    set. So each measurement is a run of its own, beneath the trial's run, which has the headline.
     """
 
     def __init__(self, projection: Projection, plan: Plan):
@@ -43,7 +43,7 @@ class LoggedModels:
         }
 
     def write(self, record: Record, rows: Sequence[Row]) -> None:
-        """Bring a trial's model up to date with `rows`; what it has is not written again."""
+        """Bring a trial's model up to date with `rows`, without writing again what it has."""
         from mlflow.entities import Metric, RunTag
 
         parent, stamp = self._projection.trial_run(record), int(time.time() * 1000)
@@ -65,7 +65,7 @@ class LoggedModels:
                 self._client.set_terminated(run.info.run_id, status)
 
     def _model(self, record: Record, run_id: str) -> Any:
-        """The model of the trial, made if there is none. Its weights stay in the trial's folder."""
+        """The model of the trial, made if it is missing. Weights stay in the trial's folder."""
         model = self._models.get(run_id)
         if model is None:
             model = self._client.create_logged_model(
@@ -81,7 +81,7 @@ class LoggedModels:
         return model
 
     def _run(self, row: Row, parent: str, name: str) -> Any:
-        """The run of a row beneath the trial's, made if there is none."""
+        """The run of a row, beneath that of the trial; made if it is missing."""
         if found := self._runs.get((parent, row["key"])):
             return found
         of_sweep = {Tag.KIND: Kind.MEASUREMENT, Tag.SWEEP: self._plan.sweep}
@@ -92,7 +92,7 @@ class LoggedModels:
 def dataset(row: Row, image_size: int) -> tuple[str, str]:
     """Where and how a row was measured: a name for people, and a digest of all that may matter.
 
-    The name has the size of the images where it is not `image_size` px.
+    The name tells the size of the images if it is not `image_size` px.
     """
     kind = row["device"].partition(":")[0]
     name = f"{kind}: {row['device_name']}" if row.get("device_name") else row["device"]
@@ -106,12 +106,12 @@ def dataset(row: Row, image_size: int) -> tuple[str, str]:
 
 
 def scalars(row: Row) -> dict[str, float]:
-    """The numbers of a row under the names of the catalogue; what is missing is left out."""
+    """The numbers of a row under their names in the catalogue, without those that are missing."""
     return {name: row[name] for name in EFFICIENCY if row.get(name) is not None}
 
 
 def tags(row: Row) -> dict[str, str]:
-    """Where and how it was measured, and why something was not."""
+    """Where and how a row was measured, and why numbers are missing."""
     marks = {}
     if row.get("device_name"):
         torch_version = json.loads(row["versions"])["torch"]

@@ -1,4 +1,4 @@
-"""What a sweep is: everything that is fixed before its first trial, and how that is checked."""
+"""The plan of a sweep: everything that is fixed before its first trial, and how it is checked."""
 
 import dataclasses
 import json
@@ -21,15 +21,15 @@ from trainables.recipe import TRAINING
 OBJECTIVE = {"valid_top1": "max"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DRAWS = 2000
-_SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested where the one given does not fit
+_SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested if the given one does not fit
 _MAY_CHANGE = ("trials", "published", "data")  # `data` is a place; `data_sha256` says what is there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """How much is spent: `trials` of at most `epochs` epochs at `image_size` px.
+    """How much is spent: `trials` trials of at most `epochs` epochs at `image_size` px.
 
-    `max_gflops` is told to the sampler as a constraint; None sets no limit.
+    The sampler is told of `max_gflops` as a constraint; None sets no limit.
     """
 
     trials: int
@@ -67,7 +67,7 @@ class Plan:
 
     @cached_property
     def searched(self) -> Space:
-        """The space that is searched, with what is held constant."""
+        """The space that is searched, with its constants."""
         return searched(self.variant, self.settings)
 
     def flat(self, params: Mapping[str, Value]) -> dict[str, Any]:
@@ -77,12 +77,12 @@ class Plan:
         return {**task, **limits, **params}
 
     def shown(self, params: Mapping[str, Value]) -> dict[str, str]:
-        """The same as text for people: the data set has its name, and no place on a disk."""
+        """The same as text for people, with the data set's name instead of its folder."""
         named = {**self.flat(params), "data": self.data_name}
         return {name: str(value) for name, value in named.items()}
 
     def differences(self, other: "Plan") -> list[str]:
-        """What `other` changes of this plan, apart from what may change."""
+        """What `other` changes in this plan, except for what may change."""
         names = [f.name for f in dataclasses.fields(self) if f.name not in _MAY_CHANGE]
         return [
             f"{name}: was {getattr(self, name)!r}, now {getattr(other, name)!r}"
@@ -102,7 +102,7 @@ class Plan:
 
 
 def searched(variant: str, settings: Mapping[str, Value]) -> Space:
-    """The space of a variant with what is held constant, by `settings` or by their recipe."""
+    """The space of a variant, with the constants of `settings` and of the recipe that they name."""
     space, given = spaces.load(variant), dict(settings)
     if "recipe" in settings:
         from trainables import models, recipes
@@ -113,7 +113,7 @@ def searched(variant: str, settings: Mapping[str, Value]) -> Space:
 
 
 def described(space: Space) -> str:
-    """A space as text, so that a changed one is noticed and shown."""
+    """A space as text, so that a change is noticed and shown."""
     domains = [f"{name} {domain}" for name, domain in sorted(space.params.items())]
     return "; ".join(domains + [str(rule) for rule in space.rules])
 
@@ -130,7 +130,7 @@ def name_mistakes(sweep: str) -> list[str]:
 
 
 def fitting_size(variant: str, image_size: int) -> int:
-    """`image_size`, or the next larger one that the variant has whatever its parameters."""
+    """`image_size`, or the next larger one that works for all parameters of the variant."""
     rules = [rule for rule in spaces.load(variant).rules if rule.names == ("image_size",)]
     sizes = range(image_size, 2 * image_size)
     return next(
@@ -140,7 +140,7 @@ def fitting_size(variant: str, image_size: int) -> int:
 
 
 def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: int) -> list[str]:
-    """What is wrong with `--set` and the image size for `variant`'s space, all at once."""
+    """All mistakes in `--set` and the image size, for the space of `variant`."""
     from trainables import models
     from trainables.config import Task, TrialConfig
 
@@ -166,7 +166,7 @@ def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: in
         return [str(error)]
     try:
         broken = [fixed.broken(draw, image_size) for draw in draws]
-    except (ArithmeticError, TypeError, ValueError):  # a fixed value that no rule can judge
+    except (ArithmeticError, TypeError, ValueError):  # a constant for which a rule cannot compute
         return _unbuildable(fixed, draws[0], image_size)
     if all(broken):
         (commonest, _), *_ = Counter(rule for rules in broken for rule in rules[:1]).most_common(1)
@@ -177,7 +177,7 @@ def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: in
 
 
 def _unbuildable(space: Space, params: Mapping[str, Value], image_size: int) -> list[str]:
-    """Whether a configuration that keeps the rules can be built: fixed values may forbid it."""
+    """Why a configuration that keeps the rules cannot be built, since constants may forbid it."""
     import torch
 
     from trainables import models

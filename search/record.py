@@ -11,11 +11,11 @@ from spaces.space import Value
 
 
 class State(StrEnum):
-    """What became of a trial; everything but `RUNNING` is final.
+    """What became of a trial; every state except `RUNNING` is final.
 
-    COMPLETE used its budget or was ended by its own patience; PRUNED was stopped early; FAILED
-    ended with an error; INFEASIBLE broke a constraint, before or during training; DUPLICATE was
-    suggested again and not trained.
+    A COMPLETE trial used its budget or was ended by its own patience; a PRUNED one was stopped
+    early; a FAILED one ended with an error; an INFEASIBLE one broke a constraint, before or during
+    training; a DUPLICATE was suggested again and not trained.
     """
 
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""How Optuna draws, stops and keeps: its own samplers, pruners and storages, set up for us."""
+"""Optuna's own samplers, pruners and storages, set up for us."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from search.record import State
 from spaces.space import Choice, Domain, Integer, Real, Value
 
-# how the study is told of our states
+# our states as Optuna's states
 OUTCOMES = {
     State.COMPLETE: TrialState.COMPLETE,
     State.PRUNED: TrialState.PRUNED,
@@ -33,9 +33,9 @@ def suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
 
 
 def sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """TPE, multivariate, for suggestion `number` of the sweep that has `seed`.
+    """Multivariate TPE for suggestion `number` of the sweep with `seed`.
 
-    Seeded by both, so that a resumed sweep suggests what an unbroken one would.
+    It is seeded by both, so that a resumed sweep suggests what an uninterrupted one would.
     """
     entropy = np.random.SeedSequence((seed, number)).generate_state(1)[0]
     return optuna.samplers.TPESampler(seed=int(entropy), multivariate=True, n_startup_trials=8)
@@ -44,8 +44,8 @@ def sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
 def pruner(epochs: int) -> optuna.pruners.BasePruner:
     """Asynchronous successive halving with rungs at a ninth, a third and all of the epochs.
 
-    A later first rung keeps slow starters: on a surrogate with crossing curves, a third of the
-    regret of a first rung at one epoch.
+    A later first rung keeps slow starters: on a surrogate with crossing curves, the regret is a
+    third of that with a first rung at one epoch.
     """
     return optuna.pruners.SuccessiveHalvingPruner(
         min_resource=max(1, round(epochs / 9)), reduction_factor=3
@@ -53,8 +53,12 @@ def pruner(epochs: int) -> optuna.pruners.BasePruner:
 
 
 def create(name: str, directions: Mapping[str, str], storage: Any, epochs: int) -> optuna.Study:
-    """The study `name`, new or as it was left. Raises ValueError if its directions differ."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a line a trial otherwise
+    """The study `name`, new or as it was left.
+
+    Raises:
+        ValueError: the study has other directions.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # otherwise it writes a line per trial
     wanted: list[Any] = [f"{way}imize" for way in directions.values()]
     study = optuna.create_study(
         study_name=name,

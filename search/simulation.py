@@ -1,4 +1,4 @@
-"""Our searcher and early stopping in simulated time, on a function instead of a training."""
+"""Our searcher and early stopping in simulated time, with a function in place of training."""
 
 import heapq
 import itertools
@@ -13,7 +13,7 @@ from spaces.space import Space, Value
 
 
 class Row(NamedTuple):
-    """One finished epoch of one trial, at simulated `time`."""
+    """One finished epoch of one trial; `time` is when it ended, in simulated time."""
 
     time: float
     trial: int
@@ -41,10 +41,23 @@ def simulate(
     cost: Callable[[dict[str, Value]], float] | None = None,
     constraints: Constraints | None = None,
 ) -> Simulation:
-    """Run a sweep of `budget_epochs` epochs in all on `objective(params, epoch)`.
+    """Run a sweep in simulated time, without training.
 
-    `workers` trials run at a time; an epoch takes `cost(params)` (1 without it). With several
-    objectives nothing is stopped early.
+    With several objectives nothing is stopped early.
+
+    Args:
+        objective: `objective(params, epoch)` gives the metrics of an epoch by name.
+        space: what is searched.
+        directions: `min` or `max` for each metric that is optimised.
+        max_epochs: the most epochs of one trial.
+        budget_epochs: the epochs of all trials together.
+        workers: how many trials run at a time.
+        seed: that of the sweep.
+        cost: `cost(params)` gives the time of an epoch; 1 without it.
+        constraints: by name, a function of the parameters and its limit.
+
+    Returns:
+        What happened.
     """
     study = SweepStudy(
         create("simulated", directions, None, max_epochs),

@@ -1,4 +1,4 @@
-"""What may be searched: one literal space a variant, found by its file name."""
+"""What may be searched: one literal space per variant, found by its file name."""
 
 import importlib
 import pkgutil
@@ -19,7 +19,11 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Space:
-    """The space of variant `name`. Raises ValueError with the nearest name if there is none."""
+    """The space of variant `name`.
+
+    Raises:
+        ValueError: there is none; the message has the nearest name.
+    """
     if name not in _found():
         known = names()
         raise ValueError(

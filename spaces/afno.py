@@ -1,7 +1,7 @@
 """AFNO in the plain shell: the blocks of its network and how sparse it makes the spectrum.
 
-There are no heads: the shell's number of them is held at 1. A threshold far above the largest would
-leave nothing of the initial network's output, and no gradient.
+There are no heads: the shell's number of heads is held at 1. A threshold far above the largest one
+here would leave nothing of the initial network's output, and so no gradient.
 """
 
 from spaces.rules import Divides

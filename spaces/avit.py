@@ -1,4 +1,4 @@
-"""A-ViT in the plain shell: when a token halts, and what it costs not to."""
+"""A-ViT in the plain shell: when a token halts, and the penalty for going on."""
 
 from spaces.rules import Divides
 from spaces.space import Real, Space

@@ -1,4 +1,4 @@
-"""CoaT, by timm: width, blocks along a scale and across the scales."""
+"""CoaT, by timm: width, and the numbers of blocks along a scale and across the scales."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space

@@ -1,4 +1,4 @@
-"""DynamicViT in the plain shell: how many patches its predictors keep, and how strictly."""
+"""DynamicViT in the plain shell: how many patches its predictors keep, and how strict they are."""
 
 from spaces.rules import Divides
 from spaces.space import Integer, Real, Space
@@ -16,7 +16,7 @@ SPACE = Space(
     },
     fixed={"qkv_bias": True},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
-    # without its loss of the shares, the row's training and evaluation kept different ones
+    # the row had no loss of the shares, so its training and evaluation kept different shares
     published=(row("Dynamic ViT-S/16", keep_rate=0.9, stages=3, ratio_weight=2.0),),
     source="wttf_table6.csv",
 )

@@ -1,4 +1,4 @@
-"""EfficientFormerV2, by timm: channels and blocks of its stages, relative to the published."""
+"""EfficientFormerV2, by timm: channels and blocks of its stages, relative to the published ones."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space

@@ -1,4 +1,4 @@
-"""EfficientMod: width and depth of its stages, how much attention they end with, its kernels."""
+"""EfficientMod: width, depth and kernels of its stages, and how much attention they end with."""
 
 from spaces.space import Choice, Integer, Space
 from spaces.wttf import TRAINING, whole_row

@@ -1,7 +1,7 @@
-"""What a first stage at an image size of its own asks of a configuration.
+"""The rules for a first stage that has an image size of its own.
 
-Its model has the same patches in pixels, and so another grid; it is `pretrain_image_size` that must
-hold them.
+The patches of its model have the same size in pixels, so its grid differs, and the patches must
+fit into `pretrain_image_size`.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ SIZE, DATA = "pretrain_image_size", "pretrain_data"
 
 
 def with_first_stage(space: Space) -> Space:
-    """`space` with its rules for the image size said of the first stage's too, if it has one."""
+    """`space`, with its rules for the image size also applied to that of a first stage."""
     if SIZE not in {*space.params, *space.fixed}:
         return space
     said: list[Rule] = []

@@ -1,4 +1,4 @@
-"""FNet in the plain shell. There are no heads: the shell's number of them is held at 1."""
+"""FNet in the plain shell. There are no heads: the shell's number of heads is held at 1."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space

@@ -1,8 +1,8 @@
 """The columns of the galaxy paper's parameter log as points of a space.
 
-The paper is Lin et al. 2021, arXiv:2110.01024, "galaxy" for short.
-The tables print patch sizes at 224 px; a space thinks in tokens a side (`grid`), so that the same
-point means the same model at 56, 112 or 224 px.
+The paper is Lin et al. 2021, arXiv:2110.01024, "galaxy" for short. The tables print patch sizes at
+224 px; a space has tokens per side (`grid`) instead, so that the same point means the same model at
+56, 112 or 224 px.
 """
 
 from spaces.published import GalaxyRun, galaxy_gflops, galaxy_runs
@@ -18,7 +18,7 @@ _COLUMNS = {
     "step_size": "step_size",
     "batch_size": "batch_size",
 }
-_TRAINED = {"schedule": "step", "weight_decay": 0.0, "drop_path": 0.0}  # of every column
+_TRAINED = {"schedule": "step", "weight_decay": 0.0, "drop_path": 0.0}  # in every column
 _ACCURACIES = {"train_acc": "train_top1", "valid_acc": "valid_top1", "test_acc": "test_top1"}
 
 
@@ -52,7 +52,7 @@ def _results(run: GalaxyRun) -> dict[str, float]:
 
 
 def points(model: str) -> tuple[Point, ...]:
-    """Every distinct column of `model`, best validation accuracy first, unrated ones last."""
+    """Every distinct column of `model`, best validation accuracy first, those without it last."""
     found = [
         Point(
             run_id=run.run_id,

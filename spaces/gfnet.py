@@ -1,6 +1,6 @@
-"""GFNet in the plain shell, without LayerScale and deeper, for its blocks have one residual each.
+"""GFNet in the plain shell, without LayerScale and deeper, since its blocks have one residual each.
 
-There are no heads: the shell's number of them is held at 1.
+There are no heads: the shell's number of heads is held at 1.
 """
 
 from spaces.rules import Divides

@@ -1,4 +1,4 @@
-"""GTP in the plain shell: how many patches leave in a block, and what they leave behind."""
+"""GTP in the plain shell: how many patches each block removes, and what is kept of them."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Real, Space

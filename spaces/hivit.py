@@ -1,6 +1,6 @@
-"""HiViT: its grid of finest patches, sixteen of which become a token; widths and depths.
+"""HiViT: its grid of finest patches, sixteen of which become one token, its widths and depths.
 
-WTTF prints no row of costs for it, so no point is known.
+WTTF prints no row of costs for it, so there is no published point.
 """
 
 from spaces.rules import Divides

@@ -14,7 +14,7 @@ SPACE = Space(
         "layer_scale": Choice((1e-4, 1e-2, 1.0)),
         **TRAINING,
     },
-    fixed={"heads": 1},  # without meaning here
+    fixed={"heads": 1},  # has no meaning here
     rules=(Divides("grid", "image_size"),),
     published=(row("Hydra-S/16", heads=None, layer_scale=1e-4),),
     source="wttf_table6.csv",

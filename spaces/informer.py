@@ -1,4 +1,4 @@
-"""Informer in the shell with norms behind the branches."""
+"""Informer in the shell that has its norms behind the branches."""
 
 from spaces.rules import Divides
 from spaces.space import Integer, Space

@@ -1,4 +1,4 @@
-"""Next-ViT, by timm: groups of its third stage, and how attention blocks share their channels."""
+"""Next-ViT, by timm: groups of its third stage, and how its attention blocks divide channels."""
 
 from spaces.space import Choice, Space
 from spaces.wttf import TRAINING, whole_row

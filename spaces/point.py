@@ -1,4 +1,4 @@
-"""One published configuration, and what it reached."""
+"""One published configuration and its results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,11 +8,16 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A published configuration: its `address` in `spaces/published`, what it reached there.
+    """A published configuration.
 
-    `params` are values of the space's parameters; `results`, on images of `data` at `image_size`
-    px, are fractions (`valid_top1`, `test_top1`), `params`, the published count, and `gflops`,
-    published or else counted by this project; `note` says what was corrected.
+    Attributes:
+        address: where it stands in `spaces/published`.
+        params: values of the space's parameters.
+        results: `valid_top1` and `test_top1` as fractions, `params` (the published count) and
+            `gflops` (published, or else counted by this project).
+        note: what was corrected.
+        data: the images that the results are for.
+        image_size: their size in px.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""PolySA, a third-order polynomial in place of softmax attention, in the plain shell."""
+"""PolySA in the plain shell: a third-order polynomial in place of softmax attention."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space

@@ -1,4 +1,4 @@
-"""Reformer in the plain shell; what saves time with images are few hashes and small buckets."""
+"""Reformer in the plain shell; with images, few hashes and small buckets save time."""
 
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Space

@@ -1,6 +1,6 @@
-"""Routing attention in the plain shell; the grid's least is 50 tokens.
+"""Routing attention in the plain shell; the smallest grid has 50 tokens.
 
-Trials are shorter than the paper's training, so the centroids may also follow faster.
+Trials are shorter than the paper's training, so the centroids may also move faster.
 """
 
 from spaces.rules import Divides

@@ -1,4 +1,4 @@
-"""What must hold between the parameters of a configuration and what an image size brings along."""
+"""Rules for the parameters of a configuration and the quantities that depend on the image size."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from spaces.point import Value
 
 
 class Rule(Protocol):
-    """Something that must hold between quantities; `str` says what."""
+    """A condition that quantities must satisfy; `str` says it in words."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -18,7 +18,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Divides:
-    """`divisor`, a number or the name of a quantity, divides the quantity `dividend`."""
+    """`divisor`, a number or the name of a quantity, must divide the quantity `dividend`."""
 
     divisor: str | int
     dividend: str
@@ -37,7 +37,7 @@ class Divides:
 
 @dataclass(frozen=True, slots=True)
 class AtMost:
-    """`name` is at most `bound`; both are names of quantities."""
+    """`name` must be at most `bound`; both are names of quantities."""
 
     name: str
     bound: str
@@ -55,7 +55,7 @@ class AtMost:
 
 @dataclass(frozen=True, slots=True)
 class PatchDivides:
-    """The patch, `image_size` over `grid`, divides the quantity `dividend`."""
+    """The patch, `image_size` over `grid`, must divide the quantity `dividend`."""
 
     dividend: str
 

@@ -1,6 +1,6 @@
 """Sparse Sinkhorn attention in the shell of CaiT.
 
-The published row had no permutation, so `iterations` and `temperature` were without effect in it.
+The published row had no permutation, so `iterations` and `temperature` had no effect in it.
 """
 
 from spaces.rules import Divides

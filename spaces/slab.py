@@ -1,4 +1,4 @@
-"""SLAB in the plain shell: its local convolution, and how long LayerNorm has a part in training."""
+"""SLAB in the plain shell: its local convolution, and how long training still uses LayerNorm."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Real, Space
@@ -15,7 +15,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
-    # the row's 60,000 steps of roughly 600,000, pretraining included
+    # the row has 60,000 of roughly 600,000 steps, pre-training included
     published=(row("SLAB-S/16", kernel_size=5, blend_share=0.1, layer_scale=1e-4),),
     source="wttf_table6.csv",
 )

@@ -1,7 +1,7 @@
-"""What a search may vary: domains of values, and the rules that hold between them.
+"""What a search may vary: domains of values, and rules for their combinations.
 
-A `Space` is frozen and literal. Its rules are judged together with two quantities that an image
-size brings along: `image_size` in pixels, and `tokens`, the grid's patches and the class token.
+A `Space` is frozen and literal. Besides the parameters, its rules know two quantities that depend
+on the image size: `image_size` in pixels, and `tokens`, the grid's patches plus the class token.
 """
 
 import difflib
@@ -24,7 +24,7 @@ class Domain(Protocol):
 
     @property
     def size(self) -> float:
-        """How many values there are; infinite for a real interval."""
+        """The number of values; infinite for a real interval."""
         ...
 
 
@@ -105,7 +105,7 @@ class Real:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few values, with no order between them."""
+    """One of a few values, which have no order."""
 
     values: tuple[Value, ...]
 
@@ -133,7 +133,7 @@ class Choice:
 class Space:
     """The parameters of a search with their domains, constants, rules and published points.
 
-    `model` names what `trainables.models.build` builds, `family` its class in WTTF's
+    `model` is the model's name for `trainables.models.build`, `family` its class in WTTF's
     taxonomy; `fixed` are constants of every trial.
     """
 
@@ -152,11 +152,11 @@ class Space:
 
     @property
     def size(self) -> float:
-        """How many configurations there are, rules aside."""
+        """The number of configurations, without regard to the rules."""
         return math.prod(domain.size for domain in self.params.values())
 
     def quantities(self, params: Mapping[str, Value], image_size: int) -> dict[str, Value]:
-        """`params` with the constants and what the image size brings along."""
+        """`params` with the constants and the quantities that depend on the image size."""
         known: dict[str, Value] = {**self.fixed, **params, "image_size": image_size}
         if "patch" in known:
             known.setdefault("grid", max(1, image_size // int(known["patch"])))
@@ -174,7 +174,7 @@ class Space:
         ]
 
     def draw(self, rng: random.Random) -> dict[str, Value]:
-        """A random value for every parameter, the constants beside; rules are not looked at."""
+        """A random value for every parameter, and the constants; the rules are not checked."""
         return {**self.fixed, **{name: d.draw(rng) for name, d in self.params.items()}}
 
     def outside(self, params: Mapping[str, Value]) -> list[str]:
@@ -189,7 +189,7 @@ class Space:
         return wrong
 
     def fix(self, values: Mapping[str, Value]) -> "Space":
-        """This space with `values` held constant. `patch` and `grid` say the same: one goes."""
+        """This space with `values` held constant. `patch` and `grid` exclude each other."""
         dropped, rules = set(values), self.rules
         for kept, other in (("patch", "grid"), ("grid", "patch")):
             if kept in values:

@@ -1,4 +1,4 @@
-"""STViT in Swin: the first stage's grid and width, depths, semantic tokens a side of a window."""
+"""STViT in Swin: the first stage's grid and width, depths, semantic tokens per side of a window."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Real, Space

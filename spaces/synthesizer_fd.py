@@ -1,4 +1,4 @@
-"""Factorised dense Synthesizer in the plain shell; the grid's least is 50 tokens."""
+"""Factorised dense Synthesizer in the plain shell; the smallest grid has 50 tokens."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space

@@ -1,6 +1,6 @@
 """TokenLearner in the plain shell: how many tokens it learns, and after which share of the depth.
 
-The published rows run the same blocks before and after (`faithful`), which saves parameters.
+The published rows use the same blocks before and after it (`faithful`), which saves parameters.
 """
 
 from spaces.rules import Divides

@@ -1,4 +1,4 @@
-"""ToMe in the plain shell: how many tokens every block merges."""
+"""ToMe in the plain shell: how many tokens each block merges."""
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space

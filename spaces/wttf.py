@@ -1,8 +1,9 @@
-"""What the variants of WTTF share: the shell's parameters, the training's, rows as points.
+"""What the variants of WTTF share: the parameters of the shell and of training, and rows as points.
 
-WTTF is "Which Transformer to Favor" (Nauen et al., arXiv:2308.09372) with its supplement. It
-trained with LAMB at a batch size of 2048. Its rows are points of the architecture, with its weight
-decay and drop path; learning rate, schedule and batch size are starting values of ours for AdamW.
+WTTF is "Which Transformer to Favor" (Nauen et al., arXiv:2308.09372) with its supplement. Its
+models were trained with LAMB at a batch size of 2048. Points take the architecture, weight decay
+and drop path from its rows; learning rate, schedule and batch size are our own starting values for
+AdamW.
 """
 
 from spaces.point import Point, Value
@@ -40,14 +41,14 @@ _TRAINED: dict[str, Value | None] = {
 def row(model: str, **params: Value | None) -> Point:
     """The best row of Table 6 for `model` at 224 px as a point of a variant's space.
 
-    `params` are added to the shell of WTTF's "-S/16" models and to the training, or
-    replace parts of them; None leaves a parameter out.
+    `params` extend or replace the parameters of the shell of WTTF's "-S/16" models and of training;
+    None leaves a parameter out.
     """
     return _point(model, {**_SMALL, **_TRAINED, **params})
 
 
 def whole_row(model: str, **params: Value | None) -> Point:
-    """The same for a model that is no plain shell."""
+    """The same for a model that does not use the plain shell."""
     return _point(model, {**_TRAINED, **params})
 
 

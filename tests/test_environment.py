@@ -18,8 +18,15 @@ def listed() -> list[str]:
 
 def spelled(path: Path) -> set[str]:
     """The texts of a file that can be nothing but names of variables."""
-    nodes = ast.walk(ast.parse(path.read_text()))
-    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    attributes = {
+        id(argument)
+        for node in nodes
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "getattr"
+        for argument in node.args
+    }
+    constants = [n for n in nodes if isinstance(n, ast.Constant) and id(n) not in attributes]
+    texts = {n.value for n in constants if isinstance(n.value, str)}
     return {text for text in texts if VARIABLE.fullmatch(text)} | texts & WITHOUT_UNDERSCORE
 
 

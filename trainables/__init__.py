@@ -1,1 +1,1 @@
-"""What a trial does: models, data, training and measuring. Knows nothing of searches."""
+"""What a trial does: models, data, training and measuring. It knows nothing of searches."""

@@ -18,7 +18,7 @@ from trainables.trial import Trial
 
 
 def _located(flat: dict[str, Any], data_home: Path, team: Team) -> dict[str, str]:
-    """The folders of the data sets that a configuration names, made by the leader if need be."""
+    """The folders of the data sets that a configuration names; the leader makes missing ones."""
     named = [key for key in ("data", "pretrain_data") if flat.get(key)]
     found = {}
     if team.leads:
@@ -27,7 +27,7 @@ def _located(flat: dict[str, Any], data_home: Path, team: Team) -> dict[str, str
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train one configuration and print a line an epoch.
+    """Train one configuration and print one line per epoch.
 
     Exit codes: 0 done, 1 failed or infeasible, 2 bad request, 4 data, 6 storage.
     """

@@ -1,7 +1,7 @@
 """A trial's state on disk: committed in one rename, verified when it is read.
 
-A commit is a folder with `state.pt` and, written last, `manifest.json` with its size and sha256.
-Power loss at any moment leaves the previous commit whole.
+A commit is a folder with `state.pt` and `manifest.json`, which is written last and holds the size
+and sha256 of the state. After a power loss at any moment the previous commit is still whole.
 """
 
 import hashlib
@@ -25,7 +25,8 @@ def _digest(path: Path) -> str:
 def commit(folder: Path, name: str, state: dict[str, Any], keep: int) -> None:
     """Write `state` as `folder/name`, then keep it and the `keep - 1` commits before it by name.
 
-    Commits after it go too: they are what was found damaged when the trial fell back behind them.
+    Commits after it are removed too: they are those that were found damaged when the trial went
+    back to an earlier one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{name}.draft"
@@ -68,12 +69,12 @@ def damage(path: Path) -> str | None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The state of one commit, on the CPU. Holds tensors and plain values only."""
+    """The state of one commit, on the CPU. It holds tensors and plain values only."""
     return torch.load(path / _STATE, map_location="cpu", weights_only=True)
 
 
 def latest(folder: Path) -> tuple[str | None, list[str]]:
-    """The newest commit that verifies (None: there is none) and what is wrong with newer ones."""
+    """The newest commit that is whole, or None, and what is wrong with newer ones."""
     damages = []
     for name in reversed(commits(folder)):
         if (wrong := damage(folder / name)) is None:

@@ -46,10 +46,13 @@ class TrialConfig:
 
     @classmethod
     def from_flat(cls, flat: Mapping[str, Any]) -> "TrialConfig":
-        """Sort a flat configuration into its parts; raises ValueError with all mistakes at once.
+        """Sort a flat configuration into its parts.
 
-        What it leaves open is filled in by the recipe that it names. The sizes of the model are not
-        judged here but by `trainables.models.build`.
+        The recipe that it names fills in what it leaves open. The sizes of the model are not judged
+        here but by `trainables.models.build`.
+
+        Raises:
+            ValueError: all mistakes at once.
         """
         parts = (Task, *TRAINING)
         own = {key: value for kind in parts for key, value in fields.pick(kind, flat).items()}

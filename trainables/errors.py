@@ -4,7 +4,7 @@ UserError
 ├── BadRequestError          2, is a ValueError too
 │   └── SubjectError         of `trainables.efficiency.subjects`
 ├── DataError                4, is a ValueError too; of `trainables.data.dataset`
-│   ├── UnknownDatasetError  2, like the next two: a request that is bad whatever the data are
+│   ├── UnknownDatasetError  2, like the next two: the request is bad, not the data
 │   ├── UnknownFormError
 │   └── ImportRequestError
 ├── SweepLockedError         3, of `search.lock`
@@ -23,18 +23,18 @@ class Exit(IntEnum):
 
     DONE = 0
     FAILED = 1  # some trials failed, or what was compared does not agree
-    BAD_REQUEST = 2  # argparse's own, too
+    BAD_REQUEST = 2  # argparse uses the same
     LOCKED = 3
     DATA = 4
     RESOURCES = 5
     STORAGE = 6
-    INTERRUPTED = 130  # as a shell says it of SIGINT
+    INTERRUPTED = 130  # what a shell returns after SIGINT
 
 
 class UserError(Exception):
-    """What a user can mend: `mistakes` lists everything that is wrong, a line each.
+    """What a user can mend: `mistakes` lists everything that is wrong, one line per mistake.
 
-    `exit` is the code with which a command ends that meets it.
+    `exit` is the code with which a command ends if this error stops it.
     """
 
     exit: ClassVar[Exit]
@@ -60,22 +60,27 @@ class ResourceError(UserError):
 
 
 class StorageError(UserError):
-    """What is kept cannot be written, or cannot be read."""
+    """A file or database of the home cannot be written or read."""
 
     exit = Exit.STORAGE
 
 
 def complain(mistakes: Iterable[str], code: Exit) -> Exit:
-    """Tell a user what is wrong; returns the exit code."""
+    """Tell the user what is wrong; returns `code`."""
     for mistake in mistakes:
         sys.stderr.write(f"error: {mistake}\n")
     return code
 
 
 def exit_code(work: Callable[[], int], interrupted: str = "") -> int:
-    """What `work` returns, or the code of the error that ends it, which is told.
+    """Run `work` and tell the user of the error that ends it, if one does.
 
-    An OSError is one of storage. `interrupted` is told after Ctrl-C.
+    Args:
+        work: the command; it returns its own exit code.
+        interrupted: what the user is told after Ctrl-C.
+
+    Returns:
+        What `work` returned, else the code of the error; an OSError counts as one of storage.
     """
     try:
         return work()

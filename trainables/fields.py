@@ -22,7 +22,7 @@ def _type_mistake(key: str, value: Any, hint: Any) -> str | None:
 
 
 def mistakes(kinds: Sequence[type], given: Mapping[str, Any], owner: str) -> list[str]:
-    """Unknown, missing and ill-typed keys of `given`, measured by the fields of `kinds`."""
+    """Unknown, missing and wrongly typed keys of `given`, compared with the fields of `kinds`."""
     hints = {key: hint for kind in kinds for key, hint in get_type_hints(kind).items()}
     needed = [
         field.name
@@ -38,7 +38,7 @@ def mistakes(kinds: Sequence[type], given: Mapping[str, Any], owner: str) -> lis
 
 
 def literal(text: str) -> Any:
-    """A value as it is written on a command line: true, 8, 3e-4, or else text."""
+    """The value that a text on the command line stands for: true, 8, 3e-4, or else the text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):
@@ -50,7 +50,11 @@ def literal(text: str) -> Any:
 
 
 def assignments(texts: Sequence[str]) -> dict[str, Any]:
-    """`name=value` texts as a dictionary; raises ValueError naming every one that is not so."""
+    """`name=value` texts as a dictionary.
+
+    Raises:
+        ValueError: some are not of this form, or name the same key; all are named.
+    """
     wrong = [f"{text!r} is not name=value" for text in texts if not text.partition("=")[2]]
     names = [text.partition("=")[0] for text in texts]
     wrong += [f"{name} is given twice" for name in sorted(set(names)) if names.count(name) > 1]
@@ -60,5 +64,5 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def pick(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those items of `given` that are fields of `kind`."""
+    """The items of `given` that are fields of `kind`."""
     return {key: given[key] for key in names(kind) if key in given}

@@ -1,8 +1,8 @@
-"""What becomes of the memory that tensors on the CPU leave: glibc's allocator.
+"""What glibc's allocator does with the memory of tensors on the CPU when they are freed.
 
-By itself it gives large tensors pages of their own and returns them to the system, which has to
-clear them before anybody uses them again. To wait for that in every step is what a training does
-not want, and what a measurement of memory does.
+By default it gives large tensors pages of their own and returns these to the system, which has to
+clear them before anybody uses them again. Training should not wait for that in every step; a
+measurement of memory needs it.
 """
 
 import ctypes
@@ -19,21 +19,21 @@ _MMAPS = 65_536  # glibc's own limit
 
 @cache
 def _glibc() -> Any | None:
-    """The C library, if it has these settings."""
+    """The C library if it is glibc, which has these options; else None."""
     library = ctypes.CDLL(None)
     return library if hasattr(library, "malloc_trim") else None
 
 
 @cache
 def keep_freed() -> None:
-    """From now on this process keeps the memory that it frees, until `give_back`."""
+    """Let this process keep the memory that it frees, until `give_back`."""
     if library := _glibc():
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, _NEVER)
 
 
 def give_back() -> None:
-    """Return to the system what is kept and not in use."""
+    """Return to the system the memory that is kept and not in use."""
     if library := _glibc():
         library.malloc_trim(0)
 
@@ -42,12 +42,12 @@ def give_back() -> None:
 def pages_per_tensor() -> Iterator[None]:
     """Every new tensor has pages of its own, returned to the system when it is freed.
 
-    Left alone, glibc keeps freed memory for reuse: what it kept from before hides what is used
-    now, and what it keeps now is no use of the model's. The settings cannot be read back, so
-    afterwards they are those that glibc's own adaptation ends at.
+    Otherwise glibc keeps freed memory for reuse: what it kept from before hides what is used now,
+    and what it keeps now is not used by the model. The options cannot be read back, so afterwards
+    they are set to the values at which glibc's own adaptation ends.
     """
     library = _glibc()
-    if library is None:  # another C library, with settings of its own
+    if library is None:  # another C library, with other options
         yield
         return
     library.mallopt(_MMAP_MAX, _MMAPS)

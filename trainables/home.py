@@ -1,4 +1,4 @@
-"""The home: the folder in which everything is kept that is not told to lie elsewhere."""
+"""The home: the folder in which everything is kept unless an option says otherwise."""
 
 import argparse
 import os
@@ -10,10 +10,10 @@ from trainables.errors import StorageError
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What lies where in a home, whoever writes it there.
+    """What lies where in a home.
 
-    Beside these are the sweeps, a folder each, and the table of measurements, whose files
-    `trainables.efficiency.results` names.
+    The home also holds one folder per sweep, and the table of measurements, whose files are named
+    by `trainables.efficiency.results`.
     """
 
     path: Path
@@ -23,12 +23,12 @@ class Home:
 
     @property
     def data(self) -> Path:
-        """Data sets, a folder each."""
+        """One folder per data set."""
         return self.path / "data"
 
     @property
     def reports(self) -> Path:
-        """Reports, a folder for each sweep."""
+        """Reports, one folder per sweep."""
         return self.path / "reports"
 
     @property
@@ -38,16 +38,20 @@ class Home:
 
     @property
     def artifacts(self) -> Path:
-        """MLflow's files, a folder for each experiment."""
+        """MLflow's files, one folder per experiment."""
         return self.path / "mlflow-artifacts"
 
     @property
     def ui_log(self) -> Path:
-        """What MLflow's server says."""
+        """The output of MLflow's server."""
         return self.path / "ui.log"
 
     def prepare(self) -> None:
-        """Make the home. Raises StorageError if it cannot be written."""
+        """Make the home.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / f".probe-{os.getpid()}"
@@ -68,7 +72,7 @@ def default() -> Home:
 
 
 def add_option(parser: argparse.ArgumentParser, holds: str = "everything") -> None:
-    """`--home`, which `holds` says what for."""
+    """Add `--home` to `parser`; `holds` says what the folder is for."""
     parser.add_argument(
         "--home",
         type=lambda text: Home(Path(text)),

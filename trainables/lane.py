@@ -1,11 +1,11 @@
 """A lane: one warm Ray Train worker group that trains one trial after the other.
 
-A trial that starts its own `TorchTrainer.fit()` costs 11 to 19 s; here one `fit()` serves many. Its
-workers read a numbered list of commands from a mailbox actor, every rank at its own pace: none
-waits inside a collective while the lane is idle, and a late one misses nothing. No process,
-process group, CUDA context or opened data set is made again between trials.
+A trial that starts its own `TorchTrainer.fit()` costs 11 to 19 s; here one `fit()` serves many
+trials. Its workers read a numbered list of commands from a mailbox actor, each when it is ready:
+no worker waits inside a collective while the lane is idle, and a late one misses nothing. Between
+trials no process, process group, CUDA context or opened data set is made again.
 
-The only module of `trainables` that imports Ray.
+This is the only module of `trainables` that imports Ray.
 """
 
 import itertools
@@ -39,11 +39,11 @@ logger = logging.getLogger(__name__)
 
 
 class LaneError(RuntimeError):
-    """The worker group is gone: the trial goes on in a new lane."""
+    """The workers are gone; the trial goes on in a new lane."""
 
 
 def _opened(command: dict[str, Any], team: Team) -> Trial | Line:
-    """The trial of an `open` command; or the line that ends it, if it cannot be built."""
+    """The trial of an `open` command, or the line that ends the trial if it cannot be built."""
     try:
         config = TrialConfig.from_flat(command["flat"])
         directory, stages = Path(command["directory"]), Path(command["stages"])
@@ -57,10 +57,11 @@ def _opened(command: dict[str, Any], team: Team) -> Trial | Line:
 
 
 def _epoch(trial: Trial, team: Team) -> Line:
-    """The trial's next epoch. An error in the code of a lone worker's trial ends that trial.
+    """The trial's next epoch.
 
-    It would come again in a new lane. Among several workers it ends the lane, since the others may
-    wait for this one; so does an error of the device, which may not recover.
+    If the team is one worker, an error in the code of the trial ends the trial: it would come again
+    in a new lane. In a larger team it ends the lane, since the other workers may wait for this one.
+    An error of the device always ends the lane, since the device may not recover.
     """
     try:
         return trial.epoch()
@@ -73,7 +74,7 @@ def _epoch(trial: Trial, team: Team) -> Line:
 
 
 def attend(settings: dict[str, Any]) -> None:
-    """A worker's life: do command after command until told to return."""
+    """The loop of a worker: do one command after the other until told to return."""
     mailbox: Any = settings["mailbox"]
     team = Team.current()
     ray.get(mailbox.enlist.remote(ray.get_runtime_context().current_actor))
@@ -103,8 +104,9 @@ def attend(settings: dict[str, Any]) -> None:
 class _LeanTrainer(TorchTrainer):
     """A TorchTrainer without two actors that a lane has no use for.
 
-    No data set is handed to Ray, and a crew ends its workers itself. (The cleaner would ask a
-    dashboard that an embedded Ray does not have.) Each actor is a process that imports for seconds.
+    One serves data sets, but none is handed to Ray. The other cleans up after workers, but a crew
+    ends its workers itself, and the cleaner would ask a dashboard that an embedded Ray does not
+    have. Each of them is a process that takes seconds to import.
     """
 
     def _create_default_callbacks(self) -> list[Any]:
@@ -113,7 +115,7 @@ class _LeanTrainer(TorchTrainer):
 
 
 class Crew:
-    """One `TorchTrainer.fit()` in a thread, whose workers obey this object."""
+    """One `TorchTrainer.fit()` in a thread; its workers do what this object tells them."""
 
     def __init__(self, workers: int, cpus_per_worker: float, gpus_per_worker: float, storage: str):
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -150,7 +152,11 @@ class Crew:
         return ray.get(self._mailbox.post.remote(command))
 
     def ask(self, **command: Any) -> Any:
-        """Post a command and wait for the leader's answer; raises LaneError if the crew is gone."""
+        """Post a command and wait for the leader's answer.
+
+        Raises:
+            LaneError: the crew is gone.
+        """
         number = self.tell(**command)
         while True:
             alive = self._thread.is_alive()
@@ -161,13 +167,13 @@ class Crew:
                 raise LaneError(f"the worker group ended: {self._failure}")
 
     def worn(self, resident_bytes: int) -> bool:
-        """Whether the leader's memory grew so much since its first trial that it leaks."""
+        """Whether the leader's memory grew so much since its first trial that it must leak."""
         if self._first_resident_bytes is None:
             self._first_resident_bytes = resident_bytes
         return resident_bytes - self._first_resident_bytes > GROWTH_BYTES
 
     def dismiss(self) -> None:
-        """Let the workers return; kill those that do not."""
+        """Let the workers return, and kill those that do not."""
         self.tell(do="return")
         self._thread.join(LEAVE_SECONDS)
         if self._thread.is_alive():
@@ -180,9 +186,10 @@ class Crew:
 class Lane(Trainable):
     """The Tune side of a lane, for `reuse_actors=True`: a step is an epoch.
 
-    `config`: `flat` and `directory` of the trial, its `known_epoch`, the folder of first `stages`.
-    `crew`: the arguments of `Crew`, which Tune hands over by `with_parameters`. A dead worker makes
-    `step` raise; Tune then restarts the trial in a new lane, where it goes on at its last commit.
+    `config` holds `flat` and `directory` of the trial, its `known_epoch`, and the folder of first
+    `stages`. `crew` holds the arguments of `Crew`, which Tune hands over by `with_parameters`. If a
+    worker dies, `step` raises; Tune then restarts the trial in a new lane, where it goes on at its
+    last commit.
     """
 
     def setup(self, config: dict[str, Any], crew: dict[str, Any] | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Lock files, which the kernel lets go when their holder ends, however it ends.
+"""Lock files, which the kernel releases when the process that holds them ends, however it ends.
 
-By `flock`, which Linux and macOS have: a lock that is a mere file would outlive a killed process.
+They use `flock`, which Linux and macOS have: a plain file would outlive a killed process.
 """
 
 import fcntl
@@ -12,7 +12,7 @@ from typing import TextIO
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Holds the lock at `path`, whose folders are made; waits while another process holds it."""
+    """Hold the lock at `path`; waits while another process holds it. Makes missing folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What a lane and its workers talk through: numbered commands one way, answers the other."""
+"""The link between a lane and its workers: numbered commands one way, answers the other."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Mailbox:
             self._news.notify_all()
 
     async def answered(self, number: int) -> tuple[bool, Any]:
-        """Whether command `number` was answered within the poll time, and how."""
+        """Whether command `number` was answered within the poll time, and the answer."""
         if not await self._wait(lambda: number in self._answers):
             return False, None
         return True, self._answers.pop(number)

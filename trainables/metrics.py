@@ -1,8 +1,8 @@
 """The catalogue of metrics: name, unit and which way is better. Imports no torch.
 
-An epoch's metrics are lines of a trial's `metrics.jsonl`; training times are computed from them;
-efficiency metrics are measured after the sweep. Names carry their unit; values are in base units of
-that name.
+An epoch's metrics are in its line of a trial's `metrics.jsonl`; training times are computed from
+these lines; efficiency metrics are measured after the sweep. The name of a metric says the unit of
+its values.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One measured quantity: its `unit`, the direction that is `better`, how it is obtained."""
+    """One measured quantity: its `unit`, which direction is `better`, and how it is obtained."""
 
     name: str
     unit: str
@@ -21,7 +21,7 @@ class Metric:
 
 _EPOCH = (
     Metric("train_loss", "nats", "min", "mean loss over the epoch, in train mode"),
-    Metric("train_auxiliary_loss", "nats", "neither", "mean loss of a step beside train_loss"),
+    Metric("train_auxiliary_loss", "nats", "neither", "mean per step of losses beside train_loss"),
     Metric("train_top1", "fraction", "max", "running accuracy over the epoch, in train mode"),
     Metric("valid_loss", "nats", "min", "mean loss on the validation split"),
     Metric("valid_top1", "fraction", "max", "accuracy on the validation split"),
@@ -43,10 +43,10 @@ _FINAL = (
     Metric("test_macro_f1", "fraction", "max", "test macro F1, best epoch's weights"),
 )
 _TRAINING_TIME = (
-    Metric("train_seconds_per_epoch", "s", "min", "median of train_seconds, but for warm-ups"),
+    Metric("train_seconds_per_epoch", "s", "min", "median of train_seconds, without warm-ups"),
     Metric("evaluation_seconds_per_epoch", "s", "min", "median of valid_seconds, same epochs"),
     Metric("worker_hours", "h", "min", "train_seconds of all epochs, times workers"),
-    Metric("worker_hours_paid", "h", "min", "with epochs that did not count, at most their time"),
+    Metric("worker_hours_paid", "h", "min", "worker_hours with lost epochs, an upper bound"),
     Metric("gpu_hours", "h", "min", "worker_hours on CUDA, where each worker has a GPU"),
     Metric("finetune_gpu_hours_per_epoch", "h", "min", "gpu_hours over epochs, as WTTF A.4"),
 )
@@ -56,12 +56,12 @@ _EFFICIENCY = (
     Metric("gmacs", "1e9", "min", "multiply-adds of one image's forward pass"),
     Metric("throughput_images_per_s", "images/s", "max", "inference, best batch size tried"),
     Metric("throughput_batch_size", "images", "neither", "the batch size that gave it"),
-    Metric("largest_batch_size", "images", "max", "most that inference has memory for"),
-    Metric("utilisation", "fraction", "max", "2 operations a multiply-add, over the device's peak"),
+    Metric("largest_batch_size", "images", "max", "the most that inference has memory for"),
+    Metric("utilisation", "fraction", "max", "2 operations per multiply-add, over the peak"),
     Metric("latency_ms", "ms", "min", "median forward pass at batch 1"),
     Metric("latency_p90_ms", "ms", "min", "90th percentile at batch 1"),
     Metric("latency_p99_ms", "ms", "min", "99th percentile at batch 1"),
-    Metric("energy_joules", "J", "min", "an image's inference, above the idle device's"),
+    Metric("energy_joules", "J", "min", "inference per image, above that of the idle device"),
     Metric("power_watts", "W", "min", "mean while the energy was measured, idle power included"),
     Metric("idle_power_watts", "W", "neither", "mean with the model loaded and nothing running"),
     Metric("inference_peak_memory_bytes", "bytes", "min", "forward pass at batch 64"),

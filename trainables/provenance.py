@@ -1,4 +1,4 @@
-"""Everything needed to doubt a number: code, versions, command, hardware."""
+"""Everything needed to check a number later: code, versions, command, hardware."""
 
 import os
 import platform
@@ -33,13 +33,13 @@ def _version(package: str) -> str | None:
 
 @cache
 def versions() -> dict[str, str | None]:
-    """Of Python and of the packages that a number may depend on; None: it is not installed."""
+    """Versions of Python and of the packages that a number may depend on; None if not installed."""
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
 @cache
 def facts() -> dict[str, Any]:
-    """Code revision, package versions and the machine; None where a fact cannot be had."""
+    """Code revision, package versions and the machine; None for a fact that is not available."""
     import torch
 
     status = _git("status", "--porcelain", "--untracked-files=no")

@@ -40,15 +40,15 @@ _RANGES = {
 class Recipe:
     """Training hyperparameters of a trial, or of one of its stages.
 
-    `batch_size` is global, over all workers. With the `step` schedule the learning rate of epoch e
-    (from 0) is `lr * gamma ** (e // step_size)`, with `cosine` it falls from `lr` to `min_lr` over
-    the budget, after it rose from `warmup_lr` during the first `warmup_share` of the budget (see
+    `batch_size` is that of all workers together. With the `step` schedule, the learning rate of
+    epoch e (from 0) is `lr * gamma ** (e // step_size)`; with `cosine`, it rises from `warmup_lr`
+    to `lr` during the first `warmup_share` of the budget and then falls to `min_lr` (see
     `learning_rate`). `adam` with weight decay is AdamW (Loshchilov and Hutter 2019, algorithm 2),
-    `lamb` that of You et al. 2020; `weight_decay` spares norms, biases and whatever else is a
-    vector or a position. `clip_grad_norm` 0 clips nothing. `cutmix` is the share of images into
-    which a part of another one is put. `mixed_precision` is bf16 where the device has it, else fp16
-    with scaled losses on CUDA. `class_weights`: `uniform`, or `inverse` to the class's share of the
-    training split. `normalisation`: by mean and deviation of the data, of ImageNet, or to -1..1.
+    `lamb` is that of You et al. 2020. `weight_decay` does not apply to norms, biases, other vectors
+    and positions. `clip_grad_norm` 0 clips nothing. `cutmix` is the share of images that get a part
+    of another image. `mixed_precision` is bf16 if the device has it, else fp16 with scaled losses
+    on CUDA. `class_weights` are `uniform`, or `inverse` to the class's share of the training split.
+    `normalisation` uses the mean and deviation of the data or of ImageNet, or maps to -1..1.
     """
 
     recipe: str = recipes.DEFAULT
@@ -107,10 +107,10 @@ def _range(least: float, most: float) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pretraining:
-    """A first stage of a trial, before the stage that its task describes; 0 epochs: none.
+    """A first stage of a trial, before the stage that its task describes; 0 epochs mean none.
 
-    What is left open is the task's (data, image size) or the recipe's for pre-training (learning
-    rate, batch size).
+    Data and image size default to those of the task, learning rate and batch size to those that the
+    recipe has for pre-training.
     """
 
     pretrain_epochs: int = 0
@@ -120,7 +120,7 @@ class Pretraining:
     pretrain_batch_size: int | None = None
 
     def mistakes(self) -> list[str]:
-        """What no first stage can have; what its recipe refuses is told by that recipe."""
+        """Values that no first stage can have; the recipe reports its own mistakes."""
         wrong = []
         if self.pretrain_epochs < 0:
             wrong.append(f"pretrain_epochs must be at least 0, given {self.pretrain_epochs}")

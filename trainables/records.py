@@ -9,14 +9,14 @@ from typing import Any
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON lines of `path` (none if it is missing); a last line torn by a crash is left out."""
+    """The JSON lines of `path`, none if it is missing; leaves out a last line torn by a crash."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 def append_line(path: Path, line: dict[str, Any], *, sync: bool) -> None:
-    """Append one JSON line; with `sync` it is on disk before this returns."""
+    """Append one JSON line; with `sync`, it is on disk before this returns."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
         if sync:
@@ -25,7 +25,7 @@ def append_line(path: Path, line: dict[str, Any], *, sync: bool) -> None:
 
 
 def sync(path: Path) -> None:
-    """What was written to a file, or renamed in a folder, is on disk before this returns."""
+    """Bring to disk what was written to a file, or renamed in a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -35,9 +35,9 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Gives a path to write to; at the end of the block the file there takes the place of `path`.
+    """Yield a path to write to; at the end of the block, the file there replaces `path`.
 
-    So neither a reader nor a crash ever sees half a file.
+    So neither a reader nor a crash ever leaves half a file.
     """
     draft = path.with_name(f".{path.name}.draft")
     yield draft
@@ -46,7 +46,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write `text` in place of what `path` holds, all of it or nothing."""
+    """Replace the content of `path` with `text`, all of it or nothing."""
     with beside(path) as draft:
         draft.write_text(text, encoding="utf-8")
 

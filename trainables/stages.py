@@ -1,7 +1,7 @@
-"""A stage before the one of a trial's task: pre-training, from whose best weights it starts.
+"""The first stage of a trial, pre-training: the stage of its task starts from the best weights.
 
-A first stage is a trial of its own in a folder named for everything that it is made of, so trials
-that differ only in their second stage share it: who comes first trains it, the others wait.
+A first stage is a trial of its own, in a folder named for everything that determines its result.
+Trials that differ only in their second stage share it: the first one trains it, the others wait.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _POLL_SECONDS = 1.0
 
 
 def first_stage(config: TrialConfig) -> TrialConfig | None:
-    """The trial that comes before that of `config`, if there is one."""
+    """The first stage that `config` asks for, as a trial of its own, if it asks for one."""
     asked, task = config.pretraining, config.task
     if not asked.pretrain_epochs:
         return None
@@ -44,22 +44,22 @@ def first_stage(config: TrialConfig) -> TrialConfig | None:
         patience=asked.pretrain_epochs,
     )
     params = dict(config.params)
-    if "grid" in params:  # patches stay as they are in pixels
+    if "grid" in params:  # patches keep their size in pixels
         params["patch"] = task.image_size // params.pop("grid")
     return TrialConfig(task=before, recipe=recipe, params=params, pretraining=Pretraining())
 
 
 def key(stage: TrialConfig, fingerprint: str) -> str:
-    """Names what a stage makes: its configuration, and the data by their `fingerprint`."""
+    """The name of a stage's result, from its configuration and the `fingerprint` of its data."""
     said = {**stage.flat(), "data": fingerprint}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @contextmanager
 def held(path: Path, team: Team) -> Iterator[None]:
-    """The team alone goes on in this block; who waits for it outside does so in short turns.
+    """Only this team is in the block at a time; others wait for it, trying again and again.
 
-    Nobody waits inside a collective meanwhile, which would run into its time limit.
+    So no worker waits inside a collective, which would run into its time limit.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
@@ -74,10 +74,16 @@ def begin(
     folder: Path,
     train: Callable[[TrialConfig, Path], Line],
 ) -> tuple[Line | None, list[str]]:
-    """Let `learner` start from the stage before, trained in a folder in `folder` unless it was.
+    """Let `learner` start from the best weights of the first stage, trained now if need be.
 
-    `train` trains a stage there to its end and returns the last line of its log, which is returned
-    (None: there is no stage before) with notes of what was done.
+    Args:
+        config: the trial that begins.
+        learner: its model.
+        folder: where first stages are kept, one folder per stage.
+        train: trains a stage in its folder to the end, and returns the last line of its log.
+
+    Returns:
+        That line, None if there is no first stage, and notes of what was done.
     """
     stage = first_stage(config)
     if stage is None:
@@ -99,7 +105,7 @@ def begin(
 def _resized(
     stage: TrialConfig, place: Path, classes: int, image_size: int
 ) -> dict[str, torch.Tensor]:
-    """The best weights of a stage for images of another size."""
+    """The best weights of a stage, made to fit images of another size."""
     model = models.build(
         stage.task.model, stage.params, image_size=stage.task.image_size, num_classes=classes
     )
@@ -110,7 +116,7 @@ def _resized(
 
 
 def _of_classes(config: TrialConfig) -> set[str]:
-    """The names of those weights whose shape the number of classes decides."""
+    """The names of the weights whose shape depends on the number of classes."""
     shapes = []
     for classes in (2, 3):
         with torch.device("meta"):

@@ -24,7 +24,7 @@ class Team:
 
     @classmethod
     def current(cls) -> "Team":
-        """The process group this process belongs to, or a team of one."""
+        """The process group that this process belongs to, or a team of one."""
         if not dist.is_initialized():
             return cls(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         if torch.cuda.is_available():
@@ -38,7 +38,7 @@ class Team:
         return self.rank == 0
 
     def places(self, size: int) -> torch.Tensor:
-        """Which of `size` things, such as the samples of a batch, are this worker's, if any."""
+        """Which of `size` things, such as the samples of a batch, are this worker's; maybe none."""
         return torch.arange(size)[self.rank :: self.size]
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -48,7 +48,7 @@ class Team:
         return tensor
 
     def agree(self, value: T) -> T:
-        """The leader's `value`, known to all."""
+        """The leader's `value`, for every worker."""
         if self.size == 1:
             return value
         box = [value]
@@ -56,13 +56,13 @@ class Team:
         return box[0]
 
     def align(self, model: nn.Module) -> None:
-        """Give everyone the leader's buffers: statistics of a worker's own batches drift apart."""
+        """Give all workers the leader's buffers: statistics of their own batches drift apart."""
         if self.size > 1:
             for buffer in model.buffers():
                 dist.broadcast(buffer, src=0)
 
     def share(self, model: nn.Module) -> nn.Module:
-        """`model` with gradients averaged over the team."""
+        """`model`, with its gradients averaged over the team."""
         return DistributedDataParallel(model) if self.size > 1 else model
 
 

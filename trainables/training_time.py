@@ -1,9 +1,9 @@
-"""What the training of a trial took, from the lines of its folder.
+"""How long the training of a trial took, from the lines of its folder.
 
-Times are wall times of the training part of epochs; validation is apart, commits and the final
-test are in none of them. An epoch that was trained twice after a crash counts once, as the line
-that stands. The first epoch after each opening of the trial holds its warm-up (kernels are chosen,
-caches fill, memory is reserved): it counts in sums, and medians leave it out where another is left.
+Times are wall times of the training part of epochs. Validation has times of its own; commits and
+the final test are not included. An epoch that was trained twice after a crash counts once, with the
+time of its line. The first epoch after each opening of the trial includes its warm-up (kernels are
+chosen, caches fill, memory is reserved): sums include it, medians only if there is no other epoch.
 """
 
 import json
@@ -17,14 +17,14 @@ from trainables.metrics import TRAINING_TIME
 from trainables.trial_folder import TrialFolder
 from trainables.trial_log import Line
 
-Event = Mapping[str, Any]  # a line of `attempts.jsonl`
-Metrics = Mapping[str, float]  # of an epoch
+Event = Mapping[str, Any]  # one line of `attempts.jsonl`
+Metrics = Mapping[str, float]  # those of one epoch
 
 _SECONDS = 3600  # of an hour
 
 
 class TrainingTime(NamedTuple):
-    """Numbers by their name in `trainables.metrics.TRAINING_TIME`; why one is missing."""
+    """Numbers by their names in `trainables.metrics.TRAINING_TIME`, and why some are missing."""
 
     values: dict[str, float]
     reasons: dict[str, str]
@@ -33,12 +33,12 @@ class TrainingTime(NamedTuple):
 def of_folder(folder: TrialFolder, lines: Sequence[Line]) -> TrainingTime:
     """The times of the trial in `folder`, whose `metrics.jsonl` has these `lines`.
 
-    A folder that does not tell its workers, as one that was written by hand, has a reason instead.
+    If the folder does not say who trained in it, a reason takes the place of the times.
     """
     try:
         workers = json.loads(folder.provenance.read_text())["workers"]
     except (OSError, ValueError, KeyError) as error:
-        why = f"provenance.json does not tell the trial's workers ({type(error).__name__})"
+        why = f"provenance.json does not say who trained the trial ({type(error).__name__})"
         return TrainingTime({}, dict.fromkeys(TRAINING_TIME, why))
     return training_time(lines, records.read_lines(folder.attempts), workers)
 
@@ -46,12 +46,18 @@ def of_folder(folder: TrialFolder, lines: Sequence[Line]) -> TrainingTime:
 def training_time(
     lines: Sequence[Line], attempts: Sequence[Event], workers: Mapping[str, Any]
 ) -> TrainingTime:
-    """The times of a trial: `lines` of its `metrics.jsonl`, `attempts` of its `attempts.jsonl`.
+    """The times of a trial.
 
-    `workers` is that entry of its `provenance.json`: their `count` and `device`, at its last start.
-    GPU-hours an epoch are as in section A.4 of "Which Transformer to Favor": training time of an
-    epoch times GPUs, the mean of all epochs. On a CPU there are none. Raises ValueError if no line
-    has a time.
+    GPU-hours per epoch are those of section A.4 of "Which Transformer to Favor": the training time
+    of an epoch times the number of GPUs, as the mean of all epochs. On a CPU there are none.
+
+    Args:
+        lines: those of its `metrics.jsonl`.
+        attempts: those of its `attempts.jsonl`.
+        workers: that entry of its `provenance.json`: their `count` and `device` at its last start.
+
+    Raises:
+        ValueError: no line has a time.
     """
     timed = {line.epoch: line.metrics for line in lines if "train_seconds" in line.metrics}
     if not timed:
@@ -67,7 +73,7 @@ def training_time(
     reasons = {}
     lost = _lost_seconds(timed, {line.epoch: line.ended_unix_s for line in lines}, attempts)
     if lost is None:
-        reasons["worker_hours_paid"] = "nothing tells when an epoch that was cut off ended"
+        reasons["worker_hours_paid"] = "it is not known when an interrupted epoch ended"
     else:
         values["worker_hours_paid"] = hours + lost * workers["count"] / _SECONDS
     if workers["device"] == "cuda":
@@ -79,7 +85,7 @@ def training_time(
 
 
 def _steady(timed: Mapping[int, Metrics], attempts: Sequence[Event]) -> list[Metrics]:
-    """The epochs without warm-up; all, if each has it."""
+    """The epochs without a warm-up, or all epochs if each has one."""
     opened = {event["epoch"] for event in attempts if event["event"] == "open"} | {0}
     steady = [metrics for epoch, metrics in timed.items() if epoch - 1 not in opened]
     return steady or list(timed.values())
@@ -88,10 +94,10 @@ def _steady(timed: Mapping[int, Metrics], attempts: Sequence[Event]) -> list[Met
 def _lost_seconds(
     timed: Mapping[int, Metrics], ended: Mapping[int, float], attempts: Sequence[Event]
 ) -> float | None:
-    """At most what training took that is in no time of a line; None if that cannot be told.
+    """An upper bound of the training time that no line accounts for; None if it is not known.
 
-    An epoch that was begun again trained no longer than it did afterwards, and not beyond the next
-    event. One that ended the trial lasted until its line, which has no times.
+    An interrupted epoch trained no longer than it did when it was repeated, and not beyond the next
+    event. An epoch that ended the trial by a failure lasted until its line, which has no times.
     """
     lost = 0.0
     last = {e["epoch"]: number for number, e in enumerate(attempts) if e["event"] == "epoch"}

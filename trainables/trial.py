@@ -1,6 +1,7 @@
-"""One trial: open (build, restore), epoch after epoch, done. Plain PyTorch, no Ray.
+"""One trial: it is opened (built or restored) and trained epoch by epoch. Plain PyTorch, no Ray.
 
-Stopped at any epoch and opened again, a trial goes on as if it had never stopped: see `learner`.
+A trial that is stopped at any epoch and opened again goes on as if it had never stopped; `learner`
+says why.
 """
 
 import json
@@ -27,12 +28,19 @@ from trainables.trial_log import Line
 
 
 class Trial:
-    """A configuration in training, one worker's part of it.
+    """One worker's part of the training of a configuration.
 
-    `directory` holds the files of a `TrialFolder`. Opening an existing one restores it, the first
-    epoch takes it over; what it knows of epochs after `known_epoch` is answered without training.
-    First stages are kept and found in `stages_folder`, by default in the directory. ValueError: the
-    model cannot be built, or the directory holds a trial of another configuration.
+    Args:
+        config: what is trained.
+        directory: holds the files of a `TrialFolder`. Opening an existing one restores the trial;
+            the first epoch takes the directory over.
+        team: who trains.
+        known_epoch: the last epoch that the caller knows; if the directory holds later ones, their
+            lines are answered without training.
+        stages_folder: where first stages are kept, by default in the directory.
+
+    Raises:
+        ValueError: the model cannot be built, or the directory holds another configuration's trial.
     """
 
     def __init__(
@@ -50,7 +58,7 @@ class Trial:
         self._open()
 
     def _open(self) -> None:
-        """Find out where the trial is. Nothing is written: the lane may never be asked for it."""
+        """Find out where the trial stands. Writes nothing: maybe no epoch will be asked for."""
         self.epochs_done = 0
         self.best: dict[str, Any] = {"epoch": 0, "valid_top1": -1.0, "model": {}}
         self.notes: list[str] = []
@@ -62,9 +70,9 @@ class Trial:
         self._answers = deque(line for line in self._lines if line.epoch > self._known_epoch)
 
     def _take(self) -> None:
-        """Before the first epoch: from now on this is who trains in the directory.
+        """Before the first epoch: take the directory over.
 
-        Since it was opened, another lane may have trained on and even come to the end.
+        Since it was opened, another lane may have trained on, even to the end.
         """
         self._taken = True
         if self._read() != self._found:
@@ -94,7 +102,7 @@ class Trial:
         return lines
 
     def _changes(self) -> list[str]:
-        """What differs from the configuration that trained here before; the data may have moved."""
+        """Differences from the configuration that trained here before; the data may have moved."""
         path = self._files.config
         now = self.config.flat()
         before = json.loads(path.read_text()) if path.exists() else now
@@ -105,7 +113,7 @@ class Trial:
         ]
 
     def _restored(self, lines: list[Line]) -> list[Line]:
-        """Load the newest sound commit; returns the lines up to it, as the log is to hold them."""
+        """Load the newest commit that is whole; returns the lines up to it, which the log keeps."""
         name = None
         if self.team.leads:
             name, self.notes = checkpoint.latest(self._files.checkpoints)
@@ -120,7 +128,7 @@ class Trial:
         return reached
 
     def _note_start(self, **event: Any) -> None:
-        """So that it can be told afterwards what was done twice."""
+        """Note that something starts, so that it is known later what was done twice."""
         if self.team.leads:
             line = {"at": datetime.now(UTC).isoformat(), **event}
             records.append_line(self._files.attempts, line, sync=False)
@@ -128,8 +136,8 @@ class Trial:
     def epoch(self) -> Line:
         """Train one epoch, validate, commit; returns its line of `metrics.jsonl`.
 
-        A loss that is not finite, or memory that does not suffice, is a result and not a crash:
-        the line is the last one, `failed` or `infeasible`.
+        A loss that is not finite, or too little memory, is a result and not a crash: the line is
+        then the last one, `failed` or `infeasible`.
         """
         if not self._taken:
             self._take()
@@ -189,9 +197,9 @@ class Trial:
         return Line(epoch=number, metrics=metrics)
 
     def _begin(self) -> Line | None:
-        """Start from the stage before, if there is one; the line that ends the trial if it failed.
+        """Start from the first stage, if there is one; returns the trial's last line if it failed.
 
-        The commit of epoch 1 has what it brought.
+        The commit of epoch 1 holds what came of it.
         """
 
         def train(config: TrialConfig, folder: Path) -> Line:
@@ -207,7 +215,7 @@ class Trial:
         return Line(epoch=1, state=last.state, reason=f"in its first stage: {last.reason}")
 
     def _finish(self) -> dict[str, float]:
-        """Test once with the best weights and keep those."""
+        """Test once with the best weights, and keep these."""
         self.learner.model.load_state_dict(self.best["model"])
         scores = {split: self.learner.score(split) for split in ("valid", "test")}
         if self.team.leads:
@@ -220,7 +228,7 @@ class Trial:
         return {**best, **scores["test"].metrics("test")}
 
     def _record(self, line: Line) -> None:
-        """Commit first, then the line: whoever has seen the line finds the commit."""
+        """Write the commit before the line: whoever has seen the line finds the commit."""
         if not self.team.leads:
             return
         if not self.finished:
@@ -233,4 +241,4 @@ class Trial:
 
 
 if __name__ == "__main__":
-    sys.exit("one training is started by: python -m trainables MODEL --set NAME=VALUE ...")
+    sys.exit("start one training with: python -m trainables MODEL --set NAME=VALUE ...")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class TrialFolder:
-    """The files of a trial. Those of a first stage are the same, in a folder of its own."""
+    """The files of a trial. A first stage has the same files in a folder of its own."""
 
     path: Path
 
@@ -22,12 +22,12 @@ class TrialFolder:
 
     @property
     def metrics(self) -> Path:
-        """A line for each epoch, written before it is reported."""
+        """One line per epoch, written before it is reported."""
         return self.path / "metrics.jsonl"
 
     @property
     def attempts(self) -> Path:
-        """A line for each start of the trial and of an epoch."""
+        """One line for each start of the trial, and of an epoch."""
         return self.path / "attempts.jsonl"
 
     @property
@@ -47,5 +47,5 @@ class TrialFolder:
 
     @property
     def stages(self) -> Path:
-        """First stages of a trial that shares them with none."""
+        """First stages, if the trial does not share them with others."""
         return self.path / "stages"

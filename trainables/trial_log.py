@@ -1,4 +1,4 @@
-"""The lines of a trial's `metrics.jsonl`, one per epoch: written and read here alone."""
+"""The lines of a trial's `metrics.jsonl`, one per epoch; only this module writes and reads them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,11 @@ from trainables.metrics import EPOCH, FINAL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What an epoch of a trial ended in.
+    """The result of one epoch of a trial.
 
-    `metrics` are those of EPOCH in `trainables.metrics`, and of FINAL after the last epoch of a
-    complete trial. The last line has a `state`: `complete`, or `failed` / `infeasible` with a
-    `reason`. `notes` say what a person should know. `ended_unix_s` is when the epoch was over, 0
-    until it is.
+    `metrics` are those of EPOCH in `trainables.metrics`, and those of FINAL after the last epoch of
+    a complete trial. The last line has a `state`: `complete`, or `failed` / `infeasible` with a
+    `reason`. `notes` are for people. `ended_unix_s` is the time when the epoch ended, 0 before.
     """
 
     epoch: int
@@ -33,7 +32,7 @@ class Line:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Line":
-        """The line in a `document`; what else that holds, as a result of Tune does, is left out."""
+        """The line in a `document`, ignoring other entries, such as those of a result of Tune."""
         return cls(
             epoch=document["epoch"],
             metrics={n: v for n, v in document.items() if n in EPOCH or n in FINAL},
@@ -44,7 +43,7 @@ class Line:
         )
 
     def document(self) -> dict[str, Any]:
-        """The line as it is written and reported: flat, without what it has not."""
+        """The line as it is written and reported: flat, without empty entries."""
         known = {
             "state": self.state,
             "reason": self.reason,
@@ -56,7 +55,7 @@ class Line:
 
 
 def read(log: Path) -> list[Line]:
-    """The lines of a trial's `log`; none if there is no file, and no torn last one."""
+    """The lines of a trial's `log`, none if there is no file; leaves out a torn last line."""
     return [Line.of(document) for document in records.read_lines(log)]
 
 

@@ -44,17 +44,17 @@ def test_the_page_says_what_happened(body):
     assert "no GPU was used (trials: 1)" in body
     assert ">GPU-hours</th>" in best
     assert ">0.0625</td>" in best
-    assert "Times measured while other programs used the machine: 1 of 3 trials;" in body
+    assert "Other programs used the machine while the times of 1 of 3 trials were measured;" in body
     assert "abc123 (trials: 8)" in body
 
 
 def test_published_costs_are_said_to_be_counted_here(body):
     assert (
-        "Published rows drawn beside: 26; GFLOPs counted by us; accuracy as published (Galaxy Zoo "
+        "Published rows in the figure: 26; GFLOPs counted by us; accuracy as published (Galaxy Zoo "
         "2, 224 px)."
     ) in body
-    assert "Published rows drawn beside: 25; accuracy as published (Galaxy Zoo 2, 224 px)." in body
-    assert body.count("Published rows only listed below") == 2
+    assert "Published rows in the figure: 25; accuracy as published (Galaxy Zoo 2, 224 px)." in body
+    assert body.count("Published rows that are only listed below") == 2
     assert "those of the published rows are counted by us" in body
 
 

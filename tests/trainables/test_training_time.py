@@ -96,7 +96,7 @@ def test_what_nobody_saw_the_end_of_cannot_be_told():
     events = attempts(("open", 0, 0), ("epoch", 1, 1), ("epoch", 2, 40))
     values, reasons = training_time(trained(36), events, CPU)
     assert "worker_hours_paid" not in values
-    assert reasons["worker_hours_paid"] == "nothing tells when an epoch that was cut off ended"
+    assert reasons["worker_hours_paid"] == "it is not known when an interrupted epoch ended"
     assert values["worker_hours"] == pytest.approx(36 / 3600)
 
 
@@ -126,4 +126,4 @@ def test_a_folder_that_does_not_tell_its_workers_has_reasons(tmp_path, content):
     values, reasons = of_folder(TrialFolder(tmp_path), [])
     assert values == {}
     assert reasons.keys() == TRAINING_TIME.keys()
-    assert "does not tell the trial's workers" in reasons["worker_hours"]
+    assert "does not say who trained the trial" in reasons["worker_hours"]

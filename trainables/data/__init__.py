@@ -1,6 +1,6 @@
-"""Labelled images for training: found by name or path, opened, checked, decoded once a node.
+"""Labelled images for training: found by name or path, opened, checked, decoded once per node.
 
-Imports neither torch nor Ray, and nothing heavy until it is needed.
+Importing it loads neither torch nor Ray, and nothing heavy until it is needed.
 """
 
 from trainables.data.cache import decoded

@@ -1,4 +1,4 @@
-"""Data sets from the command line: import images, make a built-in set, describe a folder, show one.
+"""Data sets from the command line: import images, make a built-in one, describe or show one.
 
     python -m trainables.data import path/to/images --to birds
     python -m trainables.data published
@@ -28,7 +28,7 @@ CORRECTED = "Symmetries, source and licence may be corrected in its dataset.json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+    """Run one command; returns its exit code."""
     options = _parser().parse_args(arguments)
 
     def run() -> int:
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     built_in = f"one of: {', '.join(names())}"
     place = argparse.ArgumentParser(add_help=False)
-    home.add_option(place, "everything, data sets in its folder data")
+    home.add_option(place, "everything, with data sets in its folder data")
     command = commands.add_parser("import", parents=[place], help="make a data set of your images")
     request.add_arguments(command)
     command.set_defaults(run=_import)
@@ -151,7 +151,7 @@ def _summary(dataset: Dataset) -> str:
 
 @contextmanager
 def _bar(text: str) -> Iterator[Progress]:
-    """A progress bar on stderr, which shows nothing when nothing is reported."""
+    """A progress bar on stderr; it shows nothing until progress is reported."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 

@@ -1,11 +1,11 @@
-"""Decoded images on disk, made once a node and mapped into memory by every process.
+"""Decoded images on disk, made once per node and mapped into memory by every process.
 
 Where the pixels are there, `decoded` compares their checksums (once in a process; `checksums` says
 what it costs) and their labels with those in the shards. Where they are missing, damaged, or of an
 earlier version that wrote no checksums, one process makes them, under a lock, in a folder that gets
 its name when all is written. That something there was made again is a warning.
 
-Letters: N = images of the split, S = pixels a side.
+Letters: N = images of the split, S = pixels per side.
 """
 
 import errno
@@ -56,8 +56,9 @@ def decoded(
 ) -> tuple[np.memmap, NDArray[np.int64]]:
     """Images (N, 3, S, S) uint8, mapped read-only, and labels (N,) int64 of a split.
 
-    Raises DataError naming the images that cannot be decoded, and OSError (ENOSPC) before anything
-    is written if they would not fit on the disk.
+    Raises:
+        DataError: names the images that cannot be decoded.
+        OSError: the images would not fit on the disk (ENOSPC, before anything is written).
     """
     key = f"{dataset.fingerprint[:16]}-{image_size}px-v{DECODE_VERSION}"
     folder = (cache_dir or default_cache_dir()) / key / split
@@ -135,7 +136,7 @@ def _make(
 
 
 def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """A new array file whose blocks the disk has promised: a full disk is an error, no SIGBUS."""
+    """A new array file with its blocks allocated: a full disk is then an error, not a SIGBUS."""
     size, folder = int(np.prod(shape, dtype=np.int64)), path.parent.parent.parent
     check_room(folder, size, "decoded images need", "point SEARCH_CACHE to a larger disk")
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)

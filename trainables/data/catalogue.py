@@ -1,4 +1,4 @@
-"""Finds a data set by name or path: built in and made on first use, imported, or any folder."""
+"""Finds a data set by name or path: built-in (made on first use), imported, or any folder."""
 
 import difflib
 import importlib
@@ -15,7 +15,7 @@ from trainables.lock import exclusive
 
 
 class UnknownDatasetError(DataError):
-    """A name that no data set has: a bad request, while other DataErrors are bad data."""
+    """A name that no data set has. It is a bad request, while other DataErrors are bad data."""
 
     exit = Exit.BAD_REQUEST
 
@@ -34,10 +34,17 @@ def imported(data_home: Path) -> list[str]:
 
 
 def locate(name_or_path: str, data_home: Path, progress: Progress | None = None) -> Dataset:
-    """The data set of that name in `data_home`, made there if it is built in, or in that folder.
+    """The data set with a name or in a folder.
 
-    Raises DataError with all mistakes of the data, UnknownDatasetError for an unknown name, and
-    OSError where `data_home` cannot be written.
+    Args:
+        name_or_path: a built-in or imported data set, or a folder of shards.
+        data_home: where data sets are; a built-in one is made there on first use.
+        progress: is called while one is made.
+
+    Raises:
+        DataError: all mistakes of the data.
+        UnknownDatasetError: there is no data set of that name.
+        OSError: `data_home` cannot be written.
     """
     if name_or_path not in names():
         return open_dataset(_folder(name_or_path, data_home))
@@ -50,7 +57,7 @@ def locate(name_or_path: str, data_home: Path, progress: Progress | None = None)
 
 
 def check(name_or_path: str, data_home: Path) -> Dataset | None:
-    """As `locate`, but makes nothing: None for a built-in data set that has not been made yet."""
+    """Like `locate`, but makes nothing: None for a built-in data set that is not made yet."""
     if name_or_path not in names():
         return open_dataset(_folder(name_or_path, data_home))
     folder = data_home / name_or_path
@@ -69,7 +76,7 @@ def _folder(name_or_path: str, data_home: Path) -> Path:
 
 
 def unknown(name: str, known: Sequence[str]) -> UnknownDatasetError:
-    """The error for a name that is none, with the nearest one and all there are."""
+    """The error for an unknown name, with the nearest name and all names."""
     near = difflib.get_close_matches(name.lower(), known, 1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return UnknownDatasetError(

@@ -1,4 +1,4 @@
-"""A contact sheet: a row of images for each class of a data set, as one PNG."""
+"""A contact sheet: one PNG with a row of images per class of a data set."""
 
 import itertools
 import textwrap
@@ -20,9 +20,9 @@ MAX_CLASSES = 40
 
 
 def draw(dataset: Dataset, path: Path, columns: int = 10) -> None:
-    """Writes the first `columns` training images of each class, beside the class's name.
+    """Draw the first `columns` training images of each class, beside the class's name.
 
-    Of more than `MAX_CLASSES` classes only so many, evenly spaced, are drawn.
+    If there are more than `MAX_CLASSES` classes, only so many are drawn, evenly spaced.
     """
     from PIL import Image, ImageDraw
 

@@ -16,18 +16,18 @@ SIDE_FILE = "dataset.json"
 FORMAT_VERSION = 1
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total) while something long is made."""
+"""Is called with (done, total) during long work."""
 
 
 class DataError(UserError, ValueError):
-    """Mistakes in a data set: `mistakes` lists all, each with its place and how to fix it."""
+    """Mistakes in a data set; `mistakes` lists them all, with their places and how to fix them."""
 
     exit = Exit.DATA
 
 
 @dataclass(frozen=True, slots=True)
 class Symmetries:
-    """Changes that leave an image in its class: turned by up to +-`rotation_degrees`, mirrored."""
+    """Changes that keep an image's class: turns by up to +-`rotation_degrees`, mirroring."""
 
     rotation_degrees: float = 0.0
     horizontal_flip: bool = False
@@ -46,7 +46,7 @@ class Symmetries:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One Parquet file of a data set, as it was when it was described."""
+    """One Parquet file of a data set, as it was when the data set was described."""
 
     file: str
     rows: int
@@ -85,11 +85,11 @@ class Dataset:
         return len(self.classes)
 
     def class_counts(self, split: str) -> tuple[int, ...]:
-        """Images of each class in a split."""
+        """Number of images of each class in a split."""
         return self.counts[split]
 
     def rows(self, split: str) -> int:
-        """Images in a split."""
+        """Number of images in a split."""
         return sum(self.counts[split])
 
     def shards_of(self, split: str) -> list[Path]:
@@ -98,7 +98,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the content: SHA-256 over the hashes of the shards and what is said of them."""
+        """A name for the content: SHA-256 over the hashes of the shards and their description."""
         said = [self.classes, self.mean, self.std, asdict(self.symmetries)]
         said += [self.bits] if self.bits != WHOLE else []
         content = [sorted(shard.sha256 for shard in self.shards), said]
@@ -126,7 +126,7 @@ class Dataset:
 
     @classmethod
     def from_document(cls, path: Path, document: Mapping[str, Any]) -> "Dataset":
-        """The opposite of `document`, which `side_file.parse` has found to be in order."""
+        """The data set in `path` that `document` describes, which must have been checked."""
         return cls(
             path=path,
             name=document["name"],

@@ -23,7 +23,7 @@ from trainables.data.png import without_metadata
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Changes when the same bytes would give other pixels: decoded caches are kept apart by it.
+# Must change when the same bytes would give other pixels: it keeps decoded caches apart.
 DECODE_VERSION = 1
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 64_000_000
@@ -36,7 +36,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class DecodeError(ValueError):
-    """An image that cannot be decoded rightly, and why."""
+    """An image cannot be decoded correctly; the message says why."""
 
 
 def decode(encoded: bytes | None, size: int, bits: int = WHOLE) -> NDArray[np.uint8]:

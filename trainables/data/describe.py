@@ -32,13 +32,13 @@ from trainables.data.folder import (
 from trainables.data.parquet import batches, class_names
 
 SAMPLE = 2000
-# Statistics need no finer pixels: means stay, and the spread between neighbours is small.
+# Statistics need no finer pixels: means do not change, and neighbours differ little.
 SAMPLE_PX = 224
 
 
 @dataclass(frozen=True)
 class About:
-    """What only a person knows of a data set; what is None is filled in by `describe`."""
+    """What only a person knows about a data set; `describe` fills in what is None."""
 
     name: str | None = None
     classes: Sequence[str] | None = None
@@ -107,7 +107,7 @@ def describe(
 
 
 def _known(about: About, path: Path) -> About:
-    """`about`, with what it leaves open from the `dataset.json` that is there."""
+    """`about`, with what it leaves open filled in from an existing `dataset.json`."""
     try:
         before = side_file.read(path)
     except DataError:
@@ -122,7 +122,7 @@ def _schema_classes(files: Sequence[Path]) -> list[str] | None:
     try:
         return class_names(files[0])
     except (pa.ArrowException, OSError):
-        return None  # the inspection says what is wrong with the file
+        return None  # the inspection will say what is wrong with the file
 
 
 def _highest_label(totals: Mapping[str, NDArray[np.int64]]) -> int:

@@ -1,4 +1,4 @@
-"""Opens a folder of Parquet shards as a data set, with every mistake named at once."""
+"""Opens a folder of Parquet shards as a data set; every mistake is reported at once."""
 
 import difflib
 import hashlib
@@ -17,10 +17,11 @@ EXAMPLE = "train-00000-of-00001.parquet"
 
 
 def open_dataset(path: Path) -> Dataset:
-    """The data set in the folder `path`, its shards checked by footers and labels.
+    """The data set in the folder `path`, after checking the footers and labels of its shards.
 
-    Raises DataError with all mistakes: of the folder, of `dataset.json`, of each shard's schema,
-    rows, size and labels, and of classes that a split lacks. Images are not looked at.
+    Raises:
+        DataError: all mistakes: of the folder, of `dataset.json`, of each shard's schema, rows,
+            size and labels, and of classes that a split lacks. Images are not checked.
     """
     files = parquet_files(path)
     problems = misnamed(files)
@@ -42,7 +43,11 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def verify(dataset: Dataset, progress: Progress | None = None) -> None:
-    """Reads every shard and raises DataError naming those whose SHA-256 is not as stated."""
+    """Read every shard.
+
+    Raises:
+        DataError: names the shards that are missing or whose SHA-256 is not the stated one.
+    """
     problems = []
     for done, shard in enumerate(dataset.shards, 1):
         path = dataset.path / shard.file
@@ -60,7 +65,11 @@ def verify(dataset: Dataset, progress: Progress | None = None) -> None:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The Parquet files of a folder by name; DataError if there is no folder or no file."""
+    """The Parquet files of a folder, sorted by name.
+
+    Raises:
+        DataError: there is no such folder, or it has no Parquet file.
+    """
     if not path.exists():
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = difflib.get_close_matches(path.name, siblings, 1)
@@ -77,7 +86,7 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def misnamed(files: Sequence[Path]) -> list[str]:
-    """Files that are no shard of a split, and splits without a shard or with a gap."""
+    """Mistakes: files that are no shard of a split, splits without a shard or with a gap."""
     problems = []
     shards: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
     for path in files:
@@ -102,7 +111,7 @@ def misnamed(files: Sequence[Path]) -> list[str]:
 def inspect_all(
     files: Sequence[Path], num_classes: int | None
 ) -> tuple[dict[str, NDArray[np.int64]], list[str]]:
-    """Images of each class in each file, and every mistake inside the files."""
+    """Numbers of images per file and class, and every mistake inside the files."""
     counts, problems = {}, []
     for path in files:
         counts[path.name], found = inspect(path, num_classes)
@@ -111,7 +120,7 @@ def inspect_all(
 
 
 def by_split(counts: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
-    """Counts of shards added up to those of their splits, for splits with shards."""
+    """Counts per split, added up from those of its shards, for splits that have shards."""
     totals: dict[str, NDArray[np.int64]] = {}
     for name, shard in counts.items():
         if match := SHARD_NAME.fullmatch(name):
@@ -120,7 +129,7 @@ def by_split(counts: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.in
 
 
 def missing_classes(counts: Mapping[str, NDArray[np.int64]], classes: Sequence[str]) -> list[str]:
-    """Classes without an image in a split that has shards."""
+    """Mistakes: classes without an image in a split that has shards."""
     return [
         f"{split}: no image of class {index} ({classes[index]!r}); every split needs every class: "
         "move some there or leave the class out"
@@ -135,7 +144,7 @@ def sha256(path: Path) -> str:
 
 
 def _changes(dataset: Dataset, files: Sequence[Path]) -> list[str]:
-    """How the files differ from what `dataset.json` says of them."""
+    """How the files differ from what `dataset.json` says about them."""
     again = f"copy it again, or, if it is meant, {side_file.MAKE_IT} {dataset.path}"
     listed = {shard.file: shard for shard in dataset.shards}
     sizes = {path.name: path.stat().st_size for path in files if SHARD_NAME.fullmatch(path.name)}
@@ -156,7 +165,7 @@ def _changes(dataset: Dataset, files: Sequence[Path]) -> list[str]:
 
 
 def _recounted(dataset: Dataset, counts: Mapping[str, NDArray[np.int64]]) -> list[str]:
-    """Numbers of rows and labels that differ from what `dataset.json` says."""
+    """Mistakes: numbers of rows and labels that differ from what `dataset.json` says."""
     again = f"{side_file.MAKE_IT} {dataset.path}"
     problems = [
         f"{dataset.path / shard.file}: {counts[shard.file].sum()} rows, {SIDE_FILE} says "

@@ -1,4 +1,4 @@
-"""Looks at a shard without reading an image: its schema, its null images and its labels."""
+"""Checks a shard without reading images: its schema, null images and labels."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,7 +19,7 @@ MAX_CLASSES = 100_000
 
 
 def inspect(path: Path, num_classes: int | None) -> tuple[NDArray[np.int64], list[str]]:
-    """Images of each class (`num_classes` or `MAX_CLASSES` long) and all mistakes of a shard."""
+    """Images per class (`num_classes` or `MAX_CLASSES` numbers), and all mistakes of a shard."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,7 +59,7 @@ def _schema_problems(name: str, schema: "pa.Schema") -> list[str]:
 
 
 def _null_images(name: str, file: "pq.ParquetFile") -> list[str]:
-    """Null images by the footer's statistics; without statistics they are found when decoded."""
+    """Null images, by the footer's statistics; without these, decoding will find them."""
     problems = []
     for group in range(file.num_row_groups):
         metadata = file.metadata.row_group(group)

@@ -1,11 +1,11 @@
-"""How the eight classes of Galaxy Zoo 2 look: each draws the light of one galaxy by chance.
+"""How the eight classes of Galaxy Zoo 2 look: each function draws the light of a random galaxy.
 
-Shapes, with what makes them easy or hard, after the images and the confusions of people and
-networks between them: faint bars, weak arms, thick discs and thin ellipticals overlap on purpose.
-Every function takes the chance `rng` and a `Plane` whose `u` is the galaxy's major axis, and
-returns light (3, H, W); its total and its mean colour are set by the caller.
+The shapes follow the real images and what people and networks confuse in them: faint bars, weak
+arms, thick discs and thin ellipticals overlap on purpose. Every function takes the random generator
+`rng` and a `Plane` whose `u` is the galaxy's major axis, and returns light (3, H, W); the caller
+sets its total and its mean colour.
 
-Letters: H = W = pixels a side of the grid.
+Letters: H = W = pixels per side of the grid.
 """
 
 import math
@@ -22,7 +22,7 @@ _BLUE = np.array([0.95, 0.89, 1.03], np.float32)
 
 
 def colour(redness: float | NDArray) -> Light:
-    """Weights (..., 3) of red, green and blue: 0 a young blue galaxy, 1 an old red one."""
+    """Weights (..., 3) of red, green and blue; 0 is a young blue galaxy, 1 an old red one."""
     return _BLUE + np.asarray(redness, np.float32)[..., None] * (_RED - _BLUE)
 
 
@@ -31,7 +31,7 @@ def _tinted(light: Light, redness: float) -> Light:
 
 
 def field(rng: np.random.Generator, pixels: int) -> Light:
-    """Stars and small neighbours around a galaxy, as bright as they are whatever its class."""
+    """Stars and small neighbours around a galaxy; their brightness does not depend on its class."""
     stars = rng.poisson(1.2)
     neighbours = rng.poisson(0.4)
     count = stars + neighbours
@@ -39,14 +39,14 @@ def field(rng: np.random.Generator, pixels: int) -> Light:
     angle = rng.uniform(0, 2 * math.pi, count)
     centres = np.stack([distance * np.cos(angle), distance * np.sin(angle)], axis=1)
     sigmas = np.where(np.arange(count) < stars, 0.0, rng.uniform(0.04, 0.12, count))
-    # A galaxy has a median light of about 1.3 a pixel; neighbours have up to a twentieth of it.
+    # A galaxy has a median light of about 1.3 per pixel; neighbours have up to a twentieth of it.
     brightness = 1.3 * pixels**2 * 10 ** rng.uniform(-3.2, -1.3, count)
     tints = colour(rng.uniform(-0.1, 0.9, count))
     return sky.spots(pixels, centres, sigmas, brightness[:, None] * tints)
 
 
 def _elliptical(rng: np.random.Generator, frame: Plane, low: float, high: float) -> Light:
-    """A smooth galaxy with an axis ratio between `low` and `high`: redder core, soft halo."""
+    """A smooth galaxy with axis ratio `low` to `high`, a redder core and a soft halo."""
     ratio = rng.uniform(low, high)
     index = rng.uniform(1.0, 4.2)
     # The petrosian R90 / R50 is 2.3 for a disc and 3.3 for a de Vaucouleurs profile.
@@ -57,9 +57,9 @@ def _elliptical(rng: np.random.Generator, frame: Plane, low: float, high: float)
 
 
 def _edge_on(rng: np.random.Generator, frame: Plane) -> Light:
-    """A thin disc seen from the side, some with a bulge, some with a dust lane.
+    """A thin disc seen from the side, sometimes with a bulge, sometimes with a dust lane.
 
-    Two in five are tilted a little: thin ellipses, hard to tell from a cigar-shaped elliptical.
+    Two in five are tilted a little: such thin ellipses look like cigar-shaped ellipticals.
     """
     length = rng.uniform(0.26, 0.36)
     height = length * rng.uniform(0.12, 0.5)
@@ -79,9 +79,10 @@ def _edge_on(rng: np.random.Generator, frame: Plane) -> Light:
 
 
 def _spiral(rng: np.random.Generator, frame: Plane, *, barred: bool) -> Light:
-    """A tilted disc with arms around a core; in a barred one the arms leave a bar's ends.
+    """A tilted disc with arms around a core; in a barred one the arms begin at the bar's ends.
 
-    Core light is drawn alike for both; the bar takes a share of it, from nearly none to nearly all.
+    The light of the core is drawn in the same way for both; the bar takes a share of it, from
+    nearly none to nearly all.
     """
     plane = frame.turned(0, rng.uniform(0.5, 1.0)).turned(rng.uniform(0, math.pi))
     core = rng.uniform(0.15, 0.45)
@@ -103,7 +104,7 @@ def _spiral(rng: np.random.Generator, frame: Plane, *, barred: bool) -> Light:
 
 
 def _clumps(rng: np.random.Generator, plane: Plane, strength: float = 0.35) -> Light:
-    """A factor around one that makes light patchy."""
+    """A factor around 1 that makes light patchy."""
     count = 40
     patches = sky.spots(
         plane.u.shape[0],

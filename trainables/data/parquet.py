@@ -1,9 +1,9 @@
 """Parquet shards of labelled images: their form, how they are written and how they are read.
 
 A shard is `{split}-{i:05d}-of-{n:05d}.parquet` with the columns `image` (struct of `bytes`, the
-encoded image, and `path`) and `label` (int64), the form in which Hugging Face stores images; other
-columns are left alone. Reading is by pyarrow alone and in small batches, so that a hostile file
-runs no code and costs little memory.
+encoded image, and `path`) and `label` (int64), as Hugging Face stores images; other columns are
+ignored. Only pyarrow reads it, in small batches, so that a hostile file runs no code and costs
+little memory.
 """
 
 import json
@@ -30,7 +30,7 @@ LABELS_PER_BATCH = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some rows of one row group: where they are, their encoded images (None if null), labels."""
+    """Some rows of one row group: their place, encoded images (None if null) and labels."""
 
     file: str
     row_group: int
@@ -39,16 +39,16 @@ class Batch:
     labels: NDArray[np.int64]
 
     def place(self, index: int) -> str:
-        """How messages name a row; rows are counted from the start of the file."""
+        """The name of a row in messages; rows are counted from the start of the file."""
         return f"{self.file}, row group {self.row_group}, row {self.first_row + index}"
 
 
 def write_split(
     directory: Path, split: str, rows: Iterable[tuple[bytes, str, int]], classes: Sequence[str]
 ) -> None:
-    """Writes the (encoded image, path, label) rows of a split as shards into `directory`.
+    """Write the (encoded image, path, label) rows of a split as shards into `directory`.
 
-    The shards get their names when all are complete. The class names go into their schema, where
+    The shards get their names when all are complete. Their schema has the class names, where
     `describe` and other readers find them.
     """
     import pyarrow as pa
@@ -78,7 +78,7 @@ def write_split(
 
 
 def batches(path: Path, problems: list[str]) -> Iterator[Batch]:
-    """All rows of a shard; what of it cannot be read is added to `problems` and left out."""
+    """All rows of a shard; parts that cannot be read are left out and added to `problems`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,14 +131,14 @@ def record_batches(
 
 
 def class_names(path: Path) -> list[str] | None:
-    """Names of the classes that Hugging Face's `ClassLabel` left in the schema, if any."""
+    """The class names in the schema, if Hugging Face's `ClassLabel` left them there."""
     import pyarrow.parquet as pq
 
     return names_in(pq.read_schema(path), "label")
 
 
 def names_in(schema: "pa.Schema", label: str) -> list[str] | None:
-    """The same of a schema's column `label`."""
+    """The same for column `label` of a schema."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[label]["names"]
@@ -148,5 +148,5 @@ def names_in(schema: "pa.Schema", label: str) -> list[str] | None:
 
 
 def first_line(error: Exception) -> str:
-    """An error's message without its details."""
+    """The first line of an error's message."""
     return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -1,10 +1,10 @@
-"""The pixels of a split for training, in the quickest of three ways that has room.
+"""The pixels of a split for training, in the fastest of three ways that has room.
 
-Resident: the decoded cache is held by the GPU. Mapped: batches are gathered from the cache on the
-disk. Streamed: the shards are decoded while a model trains. The samples and their pixels are the
-same bit for bit, and so is the order of an epoch if resident or mapped.
+Resident: the GPU holds all decoded images. Mapped: batches are gathered from the cache on disk.
+Streamed: the shards are decoded while a model trains. The samples and their pixels are the same bit
+for bit; resident and mapped also have the same order of an epoch.
 
-Letters: N = images of the split, B = images of a batch, S = pixels a side.
+Letters: N = images of the split, B = images of a batch, S = pixels per side.
 """
 
 import errno
@@ -27,18 +27,18 @@ from trainables.data.stream import Stream
 
 WAYS = ("resident", "mapped", "streamed")
 LIMIT = "SEARCH_CACHE_LIMIT_BYTES"
-RESIDENT_SHARE = 1 / 3  # of free device memory, which a model and its activations need too
+RESIDENT_SHARE = 1 / 3  # of free device memory; a model and its activations need the rest
 GATHERED_AHEAD = 2
 _CHUNK_BYTES = 64 * 2**20
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-# Shared by the trials of a process: the splits of the data set, size and device of the last one.
+# Shared by the trials of a process: the splits with the last one's data set, size and device.
 _Key = tuple[str, int, torch.device, str]
 _residents: dict[_Key, torch.Tensor] = {}
 
 
 class Pixels(ABC):
-    """Samples of a split on a device: `labels` (N,) int64 on the CPU; `why` they come in `way`."""
+    """Samples of a split for a device. `labels` (N,) int64 are on the CPU; `why` explains `way`."""
 
     way: ClassVar[str]
 
@@ -46,7 +46,7 @@ class Pixels(ABC):
         self.labels, self.why = labels, why
 
     def order(self, generator: torch.Generator) -> torch.Tensor:
-        """The order (N,) of the samples in an epoch, by nothing but `generator`."""
+        """The order (N,) of the samples in an epoch; it depends on `generator` only."""
         return torch.randperm(len(self.labels), generator=generator)
 
     @abstractmethod
@@ -69,7 +69,7 @@ class Resident(Pixels):
 
 
 class Mapped(Pixels):
-    """Images (N, 3, S, S) uint8 of the decoded cache, gathered ahead for another device."""
+    """Images (N, 3, S, S) uint8 of the decoded cache; batches for a GPU are gathered ahead."""
 
     way = "mapped"
 
@@ -101,7 +101,7 @@ class Streamed(Pixels):
     """Images decoded from the shards as they are needed; `stream` knows where each is stored.
 
     An epoch's order keeps samples of the same row groups near each other. `batches` raises
-    DataError naming the places that cannot be read or decoded.
+    a DataError that names the places that cannot be read or decoded.
     """
 
     way = "streamed"
@@ -131,17 +131,24 @@ def open_pixels(
     workers: int | None = None,
     way: str | None = None,
 ) -> Pixels:
-    """The pixels of a split, in the given `way` or the quickest that has room.
+    """The pixels of a split, in the given `way` or the fastest that has room.
 
-    `memory_bytes` is the device memory for all that this process trains with (default: what is
-    free), `limit_bytes` the most that a decoded split may take of the disk (default: the variable
-    SEARCH_CACHE_LIMIT_BYTES, else what is free), `workers` the processes that decode a stream.
+    Args:
+        cache_dir: the folder of decoded images, by default that of `cache.default_cache_dir`.
+        progress: is called while images are decoded.
+        memory_bytes: device memory for all that this process trains with (default: what is free).
+        limit_bytes: the most that a decoded split may take of the disk, by default the variable
+            SEARCH_CACHE_LIMIT_BYTES, else what is free.
+        workers: the number of processes that decode a stream.
+        way: one of `WAYS`.
 
-    Raises DataError for damaged data, ValueError for an unknown way or a limit that is no number,
-    and OSError if a cache that was asked for has no room.
+    Raises:
+        DataError: the data are damaged.
+        ValueError: the way is unknown, or the limit is not a number.
+        OSError: a cache was asked for and has no room.
     """
     if way not in (None, *WAYS):
-        raise ValueError(f"way {way!r} of having pixels is unknown; there are: {', '.join(WAYS)}")
+        raise ValueError(f"unknown way to hold pixels {way!r}; there are: {', '.join(WAYS)}")
     size = dataset.rows(split) * 3 * image_size**2
     make = partial(decoded, dataset, split, image_size, cache_dir, progress)
     found = _made(make, size, _limit() if limit_bytes is None else limit_bytes, way)
@@ -158,7 +165,7 @@ def _made(
     limit: int | None,
     way: str | None,
 ) -> tuple[np.memmap, NDArray[np.int64]] | str:
-    """The decoded images and labels, or why they are streamed."""
+    """The decoded images and labels, or the reason why they are streamed."""
     if way == "streamed":
         return "streamed was asked for"
     if way is None and limit is not None and size > limit:
@@ -178,7 +185,7 @@ def _cached(
     memory_bytes: int | None,
     way: str | None,
 ) -> Pixels:
-    """The pixels of a decoded split: on the device, if they are there or there is room."""
+    """The pixels of a decoded split; on the device if they are there or have room there."""
     *_, device, split = key
     labels = torch.from_numpy(classes)
     for other in [other for other in _residents if other[:3] != key[:3]]:
@@ -206,7 +213,7 @@ def _cached(
 
 
 def _copied(images: np.memmap, device: torch.device) -> torch.Tensor:
-    """`images` on the device, by way of little host memory."""
+    """`images` on the device, copied with little host memory."""
     copy = torch.empty(images.shape, dtype=torch.uint8, device=device)
     step = max(1, _CHUNK_BYTES // images[0].nbytes)
     for start in range(0, len(images), step):
@@ -215,7 +222,7 @@ def _copied(images: np.memmap, device: torch.device) -> torch.Tensor:
 
 
 def _free_bytes(device: torch.device, memory_bytes: int | None) -> int:
-    """What of the device's memory is neither used nor taken by resident images."""
+    """Memory of the device that is neither in use nor taken by resident images."""
     if memory_bytes is not None:
         return memory_bytes - sum(images.nbytes for images in _residents.values())
     if device.type != "cuda":

@@ -1,4 +1,4 @@
-"""Whether a disk has room, asked before anything is written."""
+"""Checks that a disk has room before anything is written."""
 
 import errno
 import shutil
@@ -8,9 +8,16 @@ SPARE_BYTES = 64 * 2**20
 
 
 def check_room(folder: Path, size: int, what: str, otherwise: str) -> None:
-    """Raises OSError (ENOSPC) if `folder` has no room for `size` bytes and some to spare.
+    """Check that `folder` has room for `size` bytes and some more.
 
-    The message says `what` needs them, and what can be done `otherwise` than to make room.
+    Args:
+        folder: where they will be written.
+        size: in bytes.
+        what: the start of the message, what needs them.
+        otherwise: the end of the message, what can be done instead of making room.
+
+    Raises:
+        OSError: there is no room (ENOSPC).
     """
     needed, free = size + SPARE_BYTES, shutil.disk_usage(folder).free
     if free < needed:

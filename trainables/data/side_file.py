@@ -1,4 +1,4 @@
-"""`dataset.json`, the side file of a data set: read with every mistake named, written atomically.
+"""`dataset.json`, the side file of a data set: reports every mistake when read, written atomically.
 
 It is written last, so a folder that has one is complete.
 """
@@ -25,9 +25,10 @@ MAKE_IT = "make it with: python -m trainables.data describe"
 
 
 def read(folder: Path) -> Dataset:
-    """The data set that `dataset.json` states; its shards are not looked at.
+    """The data set that `dataset.json` describes; its shards are not checked.
 
-    Raises DataError with every entry that is missing or wrong.
+    Raises:
+        DataError: every entry that is missing or wrong.
     """
     path = folder / SIDE_FILE
     if not path.is_file():
@@ -45,7 +46,7 @@ def read(folder: Path) -> Dataset:
 
 
 def write(dataset: Dataset) -> None:
-    """Writes `dataset.json`, whole or not at all."""
+    """Write `dataset.json`, whole or not at all."""
     text = json.dumps(dataset.document(), indent=1, ensure_ascii=False)
     records.replace(dataset.path / SIDE_FILE, f"{text}\n")
 
@@ -128,7 +129,7 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: isinstance(v, list) and all(map(_text, v)) and len(set(v)) == len(v) >= 2,
     ),
     "splits": (
-        'for each of train, valid and test {"rows": n, "counts": [one a class]}',
+        'for each of train, valid and test {"rows": n, "counts": [one per class]}',
         lambda v: _record(
             v, **dict.fromkeys(SPLITS, lambda s: _record(s, rows=_count, counts=_counts))
         ),

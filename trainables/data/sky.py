@@ -1,10 +1,10 @@
-"""Light of galaxies on a grid of pixels, and the camera that takes it. numpy only.
+"""Light of galaxies on a grid of pixels, and the camera that photographs it. Needs numpy only.
 
 Lengths are in units of R90, the radius that holds 90 % of a galaxy's light; the frame is 4.48 R90
-wide, as in a 224-pixel crop of a Galaxy Zoo 2 image, where R90 is 50 pixels. Light is linear
-(H, W) or (3, H, W) in RGB, float32; only `photograph` makes bytes of it.
+wide, as in a 224-pixel crop of a Galaxy Zoo 2 image, where R90 is 50 pixels. Light is linear,
+(H, W) or (3, H, W) in RGB, float32; only `photograph` turns it into bytes.
 
-Letters: H = W = pixels a side of the grid, K = number of Gaussian spots.
+Letters: H = W = pixels per side of the grid, K = number of Gaussian spots.
 """
 
 import math
@@ -19,7 +19,7 @@ FRAME_PX = 224
 R90_PX = 50
 HALF_WIDTH = FRAME_PX / R90_PX / 2
 
-# Found by matching mean and spread of 2,000 rendered images to those of the 99,808 real ones.
+# Found by fitting mean and spread of 2,000 rendered images to those of the 99,808 real ones.
 GAIN = 0.25
 SOFTENING = 2.8
 BACKGROUND = (0.016, 0.020, 0.008)
@@ -39,28 +39,28 @@ class Plane:
         return cls(u, v)
 
     def turned(self, angle: float, ratio: float = 1.0) -> "Plane":
-        """The plane rotated by `angle` (radian) and tilted until a circle has this axis ratio."""
+        """The plane rotated by `angle` (radian), tilted until a circle has this axis ratio."""
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         return Plane(cos * self.u + sin * self.v, (cos * self.v - sin * self.u) / np.float32(ratio))
 
     def placed(self, centre: NDArray, scale: float = 1.0) -> "Plane":
-        """The plane with its origin at `centre` (2,) and unit of length `scale` times as large."""
+        """The plane with its origin at `centre` (2,) and its unit `scale` times as long."""
         x, y = centre.astype(np.float32)
         return Plane((self.u - x) / np.float32(scale), (self.v - y) / np.float32(scale))
 
     @property
     def radius(self) -> Light:
-        # Never zero: logarithms and cusps are taken of it.
+        # Never zero: profiles take logarithms of it, or have cusps there.
         return np.sqrt(self.u**2 + self.v**2 + np.float32(4e-4))
 
 
 def _axis(pixels: int) -> Light:
-    """Where the centres of a row of pixels are."""
+    """The places of the centres of a row of pixels."""
     return ((np.arange(pixels, dtype=np.float32) + 0.5) * (2 / pixels) - 1) * HALF_WIDTH
 
 
 def unit(light: Light) -> Light:
-    """Scaled to a total of one."""
+    """`light` scaled to a total of one."""
     return light / light.sum()
 
 
@@ -86,7 +86,7 @@ def bar(plane: Plane, length: float, width: float) -> Light:
 def arms(plane: Plane, count: int, pitch: float, start: float, sharpness: float) -> Light:
     """Logarithmic spiral arms, 0..1, that leave the `u` axis at radius `start`.
 
-    `pitch` in radian, its sign is the sense of winding; inside `start` the arms fade out.
+    `pitch` is in radian, its sign is the sense of winding; inside `start` the arms fade out.
     """
     radius = plane.radius
     winding = np.log(radius / np.float32(start)) / np.float32(np.tan(pitch))
@@ -112,7 +112,7 @@ def spots(pixels: int, centres: NDArray, sigmas: NDArray, weights: NDArray) -> L
 
 
 def blur(light: Light, fwhm_px: float) -> Light:
-    """Atmosphere and telescope: a Gaussian of this width at half maximum, in pixels of 224."""
+    """Atmosphere and telescope: a Gaussian with this width at half maximum, in pixels of 224."""
     pixels = light.shape[-1]
     sigma = max(fwhm_px / 2.355 * pixels / FRAME_PX, 0.2)
     offsets = np.arange(pixels)

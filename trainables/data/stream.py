@@ -1,10 +1,10 @@
-"""Images decoded from the shards while a model trains: for splits that no cache can hold.
+"""Images decoded from the shards while a model trains, for splits that no cache can hold.
 
 Samples are numbered through the shards in order, as in the decoded cache. An epoch takes the row
-groups in an order by chance and mixes the rows of several at a time, so that every reader opens a
-row group once and holds only these few.
+groups in random order and mixes the rows of several at a time, so that every reader opens a row
+group once and holds only a few.
 
-Letters: N = images of the split, B = images of a batch, S = pixels a side.
+Letters: N = images of the split, B = images of a batch, S = pixels per side.
 """
 
 from bisect import bisect_right
@@ -31,7 +31,7 @@ PREFETCHED = 2
 
 
 class Position(NamedTuple):
-    """Where a sample is stored; `row` counts from the start of the file, as messages do."""
+    """Where a sample is stored; `row` counts from the start of the file, as in messages."""
 
     file: str
     row_group: int
@@ -42,7 +42,7 @@ class Position(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """A row group: its file, its number and first row there, its rows."""
+    """A row group: its file, its number and first row in it, and how many rows it has."""
 
     path: str
     file: str
@@ -55,7 +55,9 @@ class Stream:
     """The samples of a split at `image_size` pixels; `labels` (N,) int64.
 
     `workers` is the number of processes that decode (default: the cores this process may use).
-    Raises DataError with all shards and row groups whose footer or labels cannot be read.
+
+    Raises:
+        DataError: all shards and row groups whose footer or labels cannot be read.
     """
 
     def __init__(
@@ -79,20 +81,24 @@ class Stream:
         return Position(group.file, group.number, row)
 
     def index(self, position: Position) -> int:
-        """The sample stored at `position`; DataError if the shards have no such place."""
+        """The number of the sample stored at `position`.
+
+        Raises:
+            DataError: the shards have no such place.
+        """
         for group, start in zip(self._groups, self._starts, strict=False):
             row = position.row - group.first_row
             if (group.file, group.number) == position[:2] and 0 <= row < group.rows:
                 return start + row
         raise DataError(
             [
-                f"{Position(*position)}: not in {self._split} of {self._folder}, whose shards are "
-                "others than when this was noted; bring those back or start the epoch again"
+                f"{Position(*position)}: not in {self._split} of {self._folder}, whose shards have "
+                "changed since this was noted; restore them or start the epoch again"
             ]
         )
 
     def order(self, generator: torch.Generator) -> torch.Tensor:
-        """An epoch's order (N,) of samples: row groups by chance, rows mixed within a window."""
+        """An epoch's order (N,) of samples: random row groups, with rows mixed within a window."""
         windows = []
         for window in torch.randperm(len(self._groups), generator=generator).split(self._window):
             rows = torch.cat([torch.arange(*self._starts[i : i + 2]) for i in window.tolist()])
@@ -104,8 +110,10 @@ class Stream:
     ) -> Iterator[torch.Tensor]:
         """(B, 3, S, S) uint8 on the CPU for each index tensor (B,), read and decoded ahead.
 
-        Two or more workers are processes of their own, which end with the iterator. Raises
-        DataError with all places of a batch that cannot be read or decoded.
+        Two or more workers are processes of their own, which end with the iterator.
+
+        Raises:
+            DataError: all places of a batch that cannot be read or decoded.
         """
         workers = min(self._workers, len(order))
         workers = workers if workers > 1 else 0
@@ -118,7 +126,7 @@ class Stream:
             prefetch_factor=PREFETCHED if workers else None,
             collate_fn=_as_it_is,
             pin_memory=pinned,
-            generator=torch.Generator(),  # else the loader draws from the model's random numbers
+            generator=torch.Generator(),  # else the loader uses up the model's random numbers
         )
         for found in loader:
             if isinstance(found, list):
@@ -156,7 +164,7 @@ def _as_it_is(found: Any) -> Any:
 
 
 class _Reader(Samples):
-    """Whole batches of samples; holds the encoded images of the last `capacity` row groups."""
+    """Gives whole batches; holds the encoded images of the last `capacity` row groups."""
 
     def __init__(
         self, groups: list[_Group], starts: list[int], image_size: int, bits: int, capacity: int
@@ -167,7 +175,7 @@ class _Reader(Samples):
         self._held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
 
     def __getitems__(self, indices: list[int]) -> torch.Tensor | list[str]:
-        """Images (B, 3, S, S) uint8, or what is wrong: an error would lose its list on its way."""
+        """Images (B, 3, S, S) uint8, or what is wrong: a raised error would lose its list."""
         places: dict[int, list[int]] = {}
         for place, index in enumerate(indices):
             if not 0 <= index < self._starts[-1]:
@@ -175,7 +183,7 @@ class _Reader(Samples):
             places.setdefault(bisect_right(self._starts, index) - 1, []).append(place)
         images = np.empty((len(indices), 3, self._image_size, self._image_size), np.uint8)
         problems: list[str] = []
-        # first what is held: where windows meet, the next one would push it out
+        # row groups that are held come first: where windows meet, the next one would replace them
         for number in sorted(places, key=lambda number: number not in self._held):
             group = self._groups[number]
             encoded = self._encoded(number, problems)

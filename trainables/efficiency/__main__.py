@@ -1,9 +1,9 @@
 """`python -m trainables.efficiency`: one request on stdin, one answer on the last line of stdout.
 
-The request is a JSON object with the arguments of `measure_fresh`. The answer is one, too:
+The request is a JSON object with the arguments of `measure_fresh`. The answer is a JSON object with
 `setting` (its label), `counts` and `measurements` (the fields of `Counts` and `Measurements`),
 `device`, `occupancy_before` and `occupancy_after` (the fields of `Occupancy`), `versions`,
-`started_utc` and `seconds`; or `error`, the reason why there is none.
+`started_utc` and `seconds`; or with `error`, the reason why there is nothing else.
 """
 
 import json
@@ -31,7 +31,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     started_utc, started = datetime.now(UTC), time.perf_counter()
     setting = Setting(request["mode"], request["precision"], request["training_precision"])
     device = resolve(request["device"])
-    torch.zeros(1, device=device)  # from now on our own process is one of those on the GPU
+    torch.zeros(1, device=device)  # so that our own process is already among those on the GPU
     before = occupancy(device)
     counts, measurements = _measured(request, device, setting)
     after = occupancy(device)
@@ -70,7 +70,7 @@ def _measured(
 
 
 def keep_within_memory() -> None:
-    """Let the allocation fail that would not fit, rather than have the system kill the process."""
+    """Make an allocation fail that would not fit, so that the system does not kill the process."""
     if sys.platform != "linux":
         return
     import resource
@@ -86,9 +86,9 @@ def main() -> None:
     if request["device"] == "cpu":
         keep_within_memory()
     try:
-        with redirect_stdout(sys.stderr):  # a model may print; the answer stays alone
+        with redirect_stdout(sys.stderr):  # a model may print, and stdout is for the answer alone
             result = answer(request)
-    except Exception as error:  # noqa: BLE001 - whatever a model raises is the reason it has no row
+    except Exception as error:  # noqa: BLE001 - any error of a model is why it has no row
         result = {"error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(result) + "\n")
 

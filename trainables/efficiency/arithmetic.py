@@ -1,8 +1,8 @@
 """The precision that a device computes in.
 
-`fp32` is IEEE single precision everywhere, `tf32` lets matrix products and convolutions use TF32,
-`bf16` and `fp16` are autocast to that type over fp32 weights. PyTorch's own default is neither of
-the first two: it multiplies matrices in fp32 and convolves in TF32.
+`fp32` is IEEE single precision everywhere. `tf32` lets matrix products and convolutions use TF32.
+`bf16` and `fp16` mean autocast to that type, with fp32 weights. PyTorch's own default is neither of
+the first two: it multiplies matrices in fp32 and computes convolutions in TF32.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def arithmetic(device: torch.device, precision: str) -> Iterator[Autocast]:
 
     Raises:
         UnmeasurableError: the device has no such arithmetic.
-        RuntimeError: PyTorch's older and newer settings were set to contradict each other.
+        RuntimeError: PyTorch's older and newer switches contradict each other.
     """
     _require(device, precision)
     backends: Any = torch.backends
@@ -39,7 +39,7 @@ def arithmetic(device: torch.device, precision: str) -> Iterator[Autocast]:
     half = _HALF.get(precision)
     try:
         yield partial(torch.autocast, device.type, half) if half else nullcontext
-    finally:  # both generations of the settings: PyTorch refuses to read them if they disagree
+    finally:  # older and newer switches alike: PyTorch refuses to read them if they disagree
         torch.set_float32_matmul_precision(matmul)
         backends.cudnn.allow_tf32 = convolutions
         for operator, value in zip(operators, exact, strict=True):

@@ -8,12 +8,12 @@ import torch
 
 from trainables.shortage import out_of_memory
 
-_SHARES = (1, 7 / 8, 3 / 4, 5 / 8)  # down to half, where the powers of two have their say
-_MULTIPLE = 16  # to which the matrix units pad
+_SHARES = (1, 7 / 8, 3 / 4, 5 / 8)  # below, down to a half, the powers of two are close enough
+_MULTIPLE = 16  # the matrix units pad to multiples of this
 
 
 class BatchLimit(NamedTuple):
-    """`batch_size` ran (0: none did); nothing larger was found to, for the `reason` given."""
+    """`batch_size` is the largest that ran (0 if none did); `reason` says why no larger one did."""
 
     batch_size: int
     reason: str
@@ -22,11 +22,17 @@ class BatchLimit(NamedTuple):
 def largest_batch(
     run: Callable[[int], object], *, most: int = 2**20, tolerance: float = 0.03
 ) -> BatchLimit:
-    """Search the largest batch size that `run` survives, to within `tolerance` of it.
+    """Search the largest batch size that runs.
 
-    Doubles from 1 until a size fails or `most` is reached, then halves the gap. A size has failed
-    if `run` raises for want of memory, or with any other RuntimeError when smaller sizes ran (some
-    kernels index with 32 bits). What a failed size held is given back before the next one.
+    The size is doubled from 1 until it fails or `most` is reached; then the gap is halved again and
+    again. A size has failed if `run` runs out of memory, or raises any other RuntimeError after
+    smaller sizes ran (some kernels index with 32 bits). The memory of a failed size is freed before
+    the next one is tried.
+
+    Args:
+        run: runs a batch of the size that it is given.
+        most: the largest size to try.
+        tolerance: how far below the largest size the result may be, as a fraction of it.
 
     Raises:
         ValueError: `most` or `tolerance` is not positive.
@@ -47,9 +53,9 @@ def largest_batch(
 
 
 def sizes_near(limit: int) -> tuple[int, ...]:
-    """Batch sizes to time below a limit n, ascending: n itself, and n, 7n/8, 3n/4 and 5n/8.
+    """Batch sizes to time up to a limit n, ascending: n itself, and n, 7n/8, 3n/4 and 5n/8.
 
-    The last four are rounded down to a multiple of 16 where they reach it.
+    The last four are rounded down to a multiple of 16 if they are at least 16.
     """
     near = {int(limit * share) for share in _SHARES}
     rounded = {size - size % _MULTIPLE if size >= _MULTIPLE else size for size in near}
@@ -57,7 +63,7 @@ def sizes_near(limit: int) -> tuple[int, ...]:
 
 
 def _failure(run: Callable[[int], object], batch_size: int, *, none_ran: bool) -> str | None:
-    """Why `run` failed, or None; the error, whose frames hold tensors, is gone on return."""
+    """Why `run` failed, or None. The error is not kept, since its frames hold tensors."""
     try:
         run(batch_size)
     except (RuntimeError, MemoryError) as error:

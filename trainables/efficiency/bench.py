@@ -1,4 +1,4 @@
-"""A model on a device, and what is found about it: values, or None and the reason."""
+"""A model on a device, and what is measured of it: values, or None and the reason."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +27,10 @@ _MOST_STEPS = 1000
 
 @dataclass
 class Bench:
-    """Each method fills in what it is called for: `found` and, where that is None, `reasons`.
+    """Each method measures what its name says.
 
-    `repeats` are the timed passes behind a value.
+    Values go to `found`; where a value is None, the reason goes to `reasons`. `repeats` are the
+    numbers of timed passes behind the values.
     """
 
     model: torch.nn.Module
@@ -49,7 +50,7 @@ class Bench:
         self._memory("training", partial(peak, self.setting.training_precision))
 
     def latency(self, seconds: float) -> None:
-        """Also counts the graph breaks of the compiler, which compiles for it."""
+        """Also counts the compiler's graph breaks, since the model is compiled here."""
         compiled = self.setting.mode == "compile"
 
         def measured() -> tuple[float | None, ...]:
@@ -65,9 +66,9 @@ class Bench:
             self.reasons["graph_breaks"] = f"{self.setting.mode} compiles nothing"
 
     def throughput(self, batch_sizes: Sequence[int], seconds: float) -> Throughput | None:
-        """Also returns the best of all sizes, by default those that suit the device.
+        """Also returns the best throughput; the default batch sizes are those that suit the device.
 
-        On CUDA, where there are many sizes, the best one is timed again with half of the time.
+        On CUDA, where there are many sizes, half of the time is for timing the best one again.
         """
         sizes = self._sizes(batch_sizes)
         again = self._on_cuda and len(sizes) > 1
@@ -95,7 +96,7 @@ class Bench:
         return best
 
     def training_step(self, batch_size: int, optimizer: MakeOptimizer, seconds: float) -> None:
-        """The median time of steps after a first one, of at least one."""
+        """The median time of one step or more, after a first one that does not count."""
 
         def measured() -> tuple[float]:
             batches = self.inputs.rotation(batch_size)
@@ -111,7 +112,7 @@ class Bench:
         self._fill(("training_step_ms",), measured)
 
     def energy(self, best: Throughput | None) -> None:
-        """At the batch size of the best throughput."""
+        """Measured at the batch size of the best throughput."""
         self._fill(
             ("energy_joules", "power_watts", "idle_power_watts"), lambda: self._energy(best)[:3]
         )
@@ -119,7 +120,7 @@ class Bench:
     def utilisation(
         self, best: Throughput | None, gmacs: float | None, device: Mapping[str, Any]
     ) -> None:
-        """What the best throughput achieves of the peak that `device` (`describe`) tells."""
+        """The share that the best throughput achieves of the peak in `device` (`describe`)."""
 
         def measured() -> tuple[float | None]:
             if best is None or gmacs is None:
@@ -145,10 +146,10 @@ class Bench:
         names = (f"{use}_peak_memory_bytes", f"{use}_reserved_memory_bytes")
         self._fill(names, measured)
         if not self._on_cuda:
-            self.reasons[names[1]] = "on the CPU no allocator of PyTorch's reserves memory"
+            self.reasons[names[1]] = "PyTorch's allocator reserves no memory on the CPU"
 
     def _sizes(self, given: Sequence[int]) -> Sequence[int]:
-        """Batch sizes to try; also fills in the largest that fits, where it is searched."""
+        """Batch sizes to try; also fills in the largest that fits, if it is searched."""
 
         def searched() -> tuple[int]:
             if given:
@@ -163,12 +164,12 @@ class Bench:
         self._fill(("largest_batch_size",), searched)
         if given or not self._on_cuda:
             return given or _POWERS_ON_CPU
-        largest = self.found["largest_batch_size"] or 1  # which will tell why it does not run
+        largest = self.found["largest_batch_size"] or 1  # timing this size tells why it fails
         powers = {2**exponent for exponent in range(largest.bit_length())}
         return sorted(powers | {*sizes_near(largest)})
 
     def _run_once(self, batch_size: int) -> None:
-        """A pass with the batches that its timing holds, as it is before it is compiled."""
+        """One pass, not compiled, while as many batches are held as during timing."""
         eager = replace(self.setting, mode="eager")
         with rotating(self.model, self.inputs, eager, batch_size) as forward:
             forward(0)
@@ -187,7 +188,7 @@ class Bench:
 
 
 def _step_durations_s(step: Step, batches: torch.Tensor, seconds: float) -> list[float]:
-    """Seconds of each step after the first one, each waited for, as many as fit in `seconds`."""
+    """Seconds of each step after the first, as many as fit in `seconds`; waits for each to end."""
     durations: list[float] = []
     started = time.perf_counter()
     while len(durations) <= _MOST_STEPS:

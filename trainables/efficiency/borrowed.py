@@ -1,4 +1,4 @@
-"""A model lent for measuring, given back as it was."""
+"""A model that is borrowed for measuring and given back as it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import torch
 
 @contextmanager
 def borrowed(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
-    """The model on `device` without gradients; afterwards back in place, with all that it had."""
+    """In this block the model is on `device` without gradients; afterwards it is as before."""
     home = next((tensor.device for tensor in model.parameters()), device)
     modes = {module: module.training for module in model.modules()}
     gradients = {parameter: parameter.grad for parameter in model.parameters()}

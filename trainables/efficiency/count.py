@@ -24,14 +24,14 @@ class Counts:
 
     Attributes:
         params: trainable parameters (those that require a gradient).
-        params_total: all parameters, frozen ones included; buffers are none.
+        params_total: all parameters, frozen ones included; buffers are not parameters.
         gflops: 1e9 operations in WTTF's convention (see `flop_rules`).
         gmacs: 1e9 multiply-adds of convolutions and matrix products alone.
         by_operator: operations by operator; their sum is `gflops` * 1e9. Fused attention appears
             as the operators that it fuses, in-place forms under their plain name.
         by_module: operations by qualified name of the module, descendants included; those of the
             whole model under the empty name.
-        uncounted: how often operators occur that no rule covers; `gflops` lacks their cost.
+        uncounted: operators that no rule covers, and how often they occur; `gflops` lacks them.
     """
 
     params: int
@@ -46,8 +46,8 @@ class Counts:
 def count(model: torch.nn.Module, image_size: int, in_chans: int = 3) -> Counts:
     """Count the parameters and the operations of one image (1, in_chans, image_size, image_size).
 
-    The model is traced in evaluation mode by fvcore and left as it was. It may live on any device;
-    one on `meta` is traced with zeros on the CPU.
+    fvcore traces the model in evaluation mode, and it is left as it was. It may be on any device; a
+    model on `meta` is traced with zeros on the CPU.
     """
     traceable, image = _traceable(model, image_size, in_chans)
     analysis = _analysis(traceable, image)
@@ -87,13 +87,13 @@ def _traceable(
 ) -> tuple[torch.nn.Module, torch.Tensor]:
     """A copy of the model in evaluation mode that shares its parameters, and one random image.
 
-    On a copy, because the mode of every module, the buffers that a forward pass may write and
-    fvcore's hooks (which stay when a forward pass raises) are then no business of the caller.
+    A copy, so that the caller's model keeps the mode of every module, is not changed by a forward
+    pass that writes buffers, and gets none of fvcore's hooks, which stay if a forward pass raises.
     """
     tensors = list(chain(model.parameters(), model.buffers()))
     device = tensors[0].device if tensors else torch.device("cpu")
     dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
-    if device.type == "meta":  # the tracer needs values: shapes are traced as tensors
+    if device.type == "meta":  # the tracer needs values, since it traces shapes as tensors
         device = torch.device("cpu")
         known = {id(tensor): torch.zeros_like(tensor, device=device) for tensor in tensors}
     else:
@@ -103,13 +103,13 @@ def _traceable(
     image = torch.rand(shape, generator=generator, device=device, dtype=dtype)
     traceable = copy.deepcopy(model, known).eval()
     if tensors and tensors[0].is_meta:
-        set_progress(traceable, 1.0)  # what is nowhere stored counts as trained
+        set_progress(traceable, 1.0)  # training progress is not stored: counted as trained
     return traceable, image
 
 
 @contextmanager
 def _undisturbed(device: torch.device) -> Iterator[None]:
-    """No gradients, the caller's random state kept, and attention modules as their plain operators.
+    """A block without gradients that keeps the random state and the plain operators of attention.
 
     `torch.nn.MultiheadAttention` has a path for evaluation that is one opaque operator.
     """

@@ -15,7 +15,7 @@ def resolve(device: str | torch.device) -> torch.device:
     """The device that a name stands for: `cpu`, `cuda` (the first one) or `cuda:N`.
 
     Raises:
-        ValueError: another kind of device, or one that this machine lacks.
+        ValueError: it is another kind of device, or this machine does not have it.
     """
     try:
         target = torch.device(device)
@@ -39,9 +39,8 @@ def resolve(device: str | torch.device) -> torch.device:
 def describe(device: str | torch.device, precision: str = "fp32") -> dict[str, Any]:
     """Kind, name, memory, cores, threads, load and versions of a device, ready for JSON.
 
-    `peak_flops` (FLOP/s in `precision`) stays None unless it is known together with its source.
-    `load_average` is the host's over 1, 5 and 15 minutes; `cores` are those that this process may
-    use.
+    `peak_flops` (FLOP/s in `precision`) is None unless it and its source are known. `load_average`
+    is that of the host over 1, 5 and 15 minutes; `cores` are those that this process may use.
     """
     target = resolve(device)
     on_cuda = target.type == "cuda"

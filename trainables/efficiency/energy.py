@@ -1,4 +1,4 @@
-"""Energy of forward passes, by the counter that an NVIDIA GPU keeps of itself."""
+"""Energy of forward passes, by the energy counter of an NVIDIA GPU."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from trainables.efficiency.occupancy import Gpu
 from trainables.efficiency.unmeasurable import UnmeasurableError
 
-LEAST_SECONDS = 10.0  # the counter moves in steps of up to 0.1 s: 1 % of it
+LEAST_SECONDS = 10.0  # the counter moves in steps of up to 0.1 s, which is 1 % of this
 _WARM_UP_PASSES = 3
 _WITHOUT_WAITING_S = 0.1  # the GPU is waited for at this interval, else passes pile up unseen
 
@@ -16,11 +16,11 @@ class Energy(NamedTuple):
     """Energy of a forward pass.
 
     Attributes:
-        energy_joules: an image's, above what the idle GPU would have taken meanwhile.
+        energy_joules: energy per image, above what the idle GPU would have used meanwhile.
         watts: mean power while the passes ran, idle power included.
         idle_watts: mean power before, with the model loaded and nothing running.
-        images: how many passed in `seconds`.
-        seconds: how long the passes took altogether.
+        images: how many images were processed in `seconds`.
+        seconds: how long all passes took.
     """
 
     energy_joules: float
@@ -39,15 +39,22 @@ def energy(
     seconds: float = LEAST_SECONDS,
     idle_seconds: float = LEAST_SECONDS,
 ) -> Energy:
-    """Measure `forward(number)`, a pass of `batch_size` images, for at least `seconds`.
+    """Measure the energy of forward passes.
 
-    Idle power is measured first, over `idle_seconds` after `wait()`, which returns when the GPU has
-    done its work (`torch.cuda.synchronize`). A GPU that has just worked cools and slows down for
-    some seconds and takes more than one that has long been idle.
+    Idle power is measured first. A GPU that has just worked cools and slows down for some seconds,
+    and draws more power than one that has been idle for long.
+
+    Args:
+        forward: `forward(number)` runs a pass of `batch_size` images.
+        batch_size: images per pass.
+        gpu: the GPU whose counter is read.
+        wait: returns when the GPU has done its work (`torch.cuda.synchronize`).
+        seconds: the least time to run passes for.
+        idle_seconds: the time to measure idle power for.
 
     Raises:
-        ValueError: less than 10 s, over which the counter is too coarse.
-        UnmeasurableError: the GPU has no counter (before Volta), or it did not rise above idle.
+        ValueError: one of the times is below 10 s, for which the counter is too coarse.
+        UnmeasurableError: the GPU has no counter (before Volta), or its power did not rise.
     """
     if min(seconds, idle_seconds) < LEAST_SECONDS:
         raise ValueError(
@@ -75,7 +82,7 @@ def energy(
 
 
 def _passes_at_once(forward: Callable[[int], object], wait: Callable[[], object]) -> int:
-    """How many passes fill the time between two waits, by the last of some warm-up passes."""
+    """How many passes fill the time between two waits, judged by the last warm-up pass."""
     duration = 0.0
     for number in range(_WARM_UP_PASSES):
         started = time.perf_counter()
@@ -86,7 +93,7 @@ def _passes_at_once(forward: Callable[[int], object], wait: Callable[[], object]
 
 
 def _joules(gpu: Gpu) -> float:
-    """What the GPU has taken since its driver was loaded (nvmlDeviceGetTotalEnergyConsumption)."""
+    """The GPU's energy since its driver was loaded (nvmlDeviceGetTotalEnergyConsumption)."""
     try:
         return gpu.nvml.nvmlDeviceGetTotalEnergyConsumption(gpu.handle) / 1e3
     except gpu.nvml.NVMLError as error:

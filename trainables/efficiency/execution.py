@@ -1,7 +1,7 @@
-"""How a model is run while it is measured: arithmetic and mode of its passes, training steps.
+"""How a model is run while it is measured: forward passes in a mode and precision, training steps.
 
-Precisions are those of `arithmetic`. Modes: `eager`, `compile` (`torch.compile` with its defaults,
-for one shape) and `cuda_graph` (one eager pass captured and replayed).
+Precisions are those of `arithmetic`. The modes are `eager`, `compile` (`torch.compile` with its
+defaults, for one shape) and `cuda_graph` (one eager pass, captured and replayed).
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from trainables.efficiency.unmeasurable import UnmeasurableError
 from trainables.shortage import out_of_memory
 
 MODES = ("eager", "compile", "cuda_graph")
-_CAPTURE_WARM_UPS = 3  # libraries choose their algorithms and allocate before a capture
+_CAPTURE_WARM_UPS = 3  # so that libraries choose their algorithms and allocate before a capture
 
 Forward = Callable[[Tensor], Tensor]
 Step = Callable[[Tensor], None]
@@ -55,16 +55,16 @@ WTTF_PROTOCOL = Setting("eager", "fp32", training_precision="fp16")
 
 @contextmanager
 def running(model: torch.nn.Module, setting: Setting, images: Tensor) -> Iterator[Forward]:
-    """A function of a batch like `images` (B, C, H, W): the model's logits in evaluation mode.
+    """A function from a batch like `images` (B, C, H, W) to the model's logits in evaluation mode.
 
-    For `compile` and `cuda_graph` the model has run on `images` before, and only batches of their
-    shape are taken; the logits of `cuda_graph` are overwritten by the next pass. Weights are cast
-    anew in every pass of `bf16` and `fp16`. The block runs in inference mode; afterwards the modes
-    of the model's modules and the arithmetic are as before, and what was compiled is forgotten.
+    For `compile` and `cuda_graph`, the model is run on `images` first and then takes only batches
+    of their shape; the next pass overwrites the logits of `cuda_graph`. With `bf16` and `fp16`,
+    weights are cast anew in every pass. The block runs in inference mode; afterwards the modes of
+    the model's modules and the arithmetic are as before, and compiled code is dropped.
 
     Raises:
-        UnmeasurableError: the device cannot do it, or compiling or capturing failed; with reason.
-        MemoryError: compiling or capturing ended for want of memory.
+        UnmeasurableError: the device cannot do it, or compiling or capturing failed; says why.
+        MemoryError: compiling or capturing ran out of memory.
     """
     if setting.mode == "cuda_graph" and images.device.type != "cuda":
         raise UnmeasurableError(f"CUDA graphs need a CUDA device; this one is {images.device}")
@@ -78,7 +78,7 @@ def running(model: torch.nn.Module, setting: Setting, images: Tensor) -> Iterato
         model.eval()
         eager = partial(_pass, model, autocast)
         if setting.mode == "compile":
-            torch.compiler.reset()  # after a number of shapes it would silently run eagerly
+            torch.compiler.reset()  # after some number of shapes it silently runs eagerly
             undo.callback(torch.compiler.reset)
             yield _compiled(partial(_pass, torch.compile(model, dynamic=False), autocast), images)
         elif setting.mode == "cuda_graph":
@@ -93,10 +93,10 @@ def running(model: torch.nn.Module, setting: Setting, images: Tensor) -> Iterato
 def training(
     model: torch.nn.Module, precision: str, device: torch.device, optimizer: torch.optim.Optimizer
 ) -> Iterator[Step]:
-    """A function that takes a training step (forward, backward, optimiser) on a batch (B, C, H, W).
+    """A function that does a training step (forward, backward, optimiser) on a batch (B, C, H, W).
 
-    Always eager, with labels of its own. The loss is not scaled, since a scaler could skip steps.
-    The weights and buffers are changed and the model is left in training mode.
+    Steps are always eager, with labels made here. The loss is not scaled, since a scaler could skip
+    steps. The weights and buffers are changed, and the model is left in training mode.
 
     Raises:
         UnmeasurableError: the device has no such precision.
@@ -120,8 +120,8 @@ def training(
 def graph_breaks() -> int:
     """Graph breaks that `torch.compile` has met in this process, by Dynamo's own counter.
 
-    A place in the code counts each time that it is compiled, not each time that it is run: blocks
-    that share their code count as one.
+    A place in the code counts each time it is compiled, not each time it is run: blocks that share
+    their code count as one.
     """
     from torch._dynamo.utils import counters
 
@@ -130,7 +130,7 @@ def graph_breaks() -> int:
 
 @contextmanager
 def _failure_is_a_reason(step: str) -> Iterator[None]:
-    """Name what first went wrong; want of memory stays that, however deep it is wrapped."""
+    """Report the first cause of an error; a lack of memory is recognised however it is wrapped."""
     try:
         yield
     except Exception as error:

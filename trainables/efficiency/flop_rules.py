@@ -3,8 +3,8 @@
 The convention is that of "Which Transformer to Favor" (WTTF, section A.3): fvcore's, where a
 multiply-add counts 1 and biases nothing, extended by costs per element for what fvcore leaves out.
 Arithmetic on integers and booleans (indices, masks) costs nothing. `RULES` extends fvcore's own
-rules, `FREE` its list of operators that only move, compare or draw; an operator in none of them is
-reported as uncounted.
+rules, and `FREE` extends its list of operators that only move, compare or draw values. An operator
+in none of them is reported as uncounted.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from typing import Any
 # B = batch, L = queries, S = keys, D = width of a head, Dv = width of a value
 Rule = Callable[[Sequence[Any], Sequence[Any]], float | Counter[str]]
 
-# Operators whose whole count is multiply-adds; what the others count is element-wise arithmetic.
+# Operators whose whole count is multiply-adds; the counts of others are element-wise arithmetic.
 MULTIPLY_ADDS = frozenset(
     ("addbmm", "addmm", "baddbmm", "bmm", "conv", "dot", "einsum", "linear", "matmul", "mm", "mv")
 )
@@ -49,12 +49,12 @@ def constants(value: Any) -> Any:
 
 
 def elements(of_input: float = 0, of_output: float = 0) -> Rule:
-    """A cost for every element of the first input and of the first output."""
+    """A cost per element of the first input, and one per element of the first output."""
     return lambda inputs, outputs: of_input * numel(inputs[0]) + of_output * numel(outputs[0])
 
 
 def product(first: int) -> Rule:
-    """Matrix product of the inputs `first` and `first` + 1, with any broadcasting between them."""
+    """Matrix product of the inputs `first` and `first` + 1, which may be broadcast."""
     return lambda inputs, outputs: numel(outputs[0]) * inputs[first].type().sizes()[-1]
 
 
@@ -73,8 +73,8 @@ def fourier(cost: float, *, of_output: bool = False) -> Rule:
 
 
 def convolution(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
-    """Every output element (transposed: input element) meets one filter of its group."""
-    transposed = inputs[6].toIValue() is True  # `_convolution_mode` has its groups there
+    """One filter of its group per output element (per input element if transposed)."""
+    transposed = inputs[6].toIValue() is True  # in `_convolution_mode` this is the groups
     per_element = prod(inputs[1].type().sizes()[1:])
     return Counter(conv=numel(inputs[0] if transposed else outputs[0]) * per_element)
 
@@ -86,10 +86,11 @@ def cumsum(inputs: Sequence[Any], outputs: Sequence[Any]) -> float:
 
 
 def fused_attention(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
-    """What the same attention counts written out: q * scale, q k^T (+ mask), softmax, times v.
+    """The cost of the same attention written out: q * scale, q k^T (+ mask), softmax, times v.
 
-    Of q (..., heads, L, D), k (..., key heads, S, D), v (..., key heads, S, Dv): the query's heads
-    count where several share a key (`enable_gqa`); a causal mask saves nothing, as written out.
+    The shapes are q (..., heads, L, D), k (..., key heads, S, D), v (..., key heads, S, Dv). If
+    several heads share a key (`enable_gqa`), the heads of q count. A causal mask saves nothing,
+    just as when it is written out.
     """
     *batch, L, Dv = outputs[0].type().sizes()
     D, S = inputs[0].type().sizes()[-1], inputs[1].type().sizes()[-2]
@@ -123,7 +124,7 @@ def einsum(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
 def _einsum_terms(
     equation: str, shapes: Sequence[Sequence[int]]
 ) -> tuple[list[set[str]], set[str], dict[str, int]]:
-    """Indices of every operand and of the output, and their sizes; `...` becomes Greek letters."""
+    """Indices of each operand and of the output, and their sizes; `...` becomes Greek letters."""
     terms, arrow, output = equation.replace(" ", "").partition("->")
     sizes: dict[str, int] = {}
     operands = []

@@ -12,13 +12,13 @@ from typing import Any
 import trainables
 
 _COMMAND = (sys.executable, "-m", "trainables.efficiency")
-# many batch sizes are searched and compiled for on CUDA, where passes are short besides
+# on CUDA many batch sizes are searched, and compiled for
 _SECONDS, _TIMEOUT_S = {"cuda": 60.0}, {"cuda": 1800.0}
 _SECONDS_ELSEWHERE, _TIMEOUT_ELSEWHERE_S = 2.0, 600.0
 
 
 def default_seconds(device: str) -> float:
-    """The time for timing in one measuring process where none is given: 60 s on CUDA, else 2 s."""
+    """The default time for timing in one measuring process: 60 s on CUDA, else 2 s."""
     return _SECONDS.get(device.partition(":")[0], _SECONDS_ELSEWHERE)
 
 
@@ -40,12 +40,25 @@ def measure_fresh(
 ) -> dict[str, Any]:
     """Build, count and measure the model `trainables.models.build(name, params, ...)`.
 
-    `threads` are PyTorch's on the CPU, by default what the environment says. `precision`,
-    `training_precision` and `mode` are those of `execution.Setting`. `seconds` are by default those
-    of `default_seconds`; `timeout_s` is by default half an hour on CUDA and 10 minutes elsewhere,
-    and `seconds` on top. Returns what
-    `python -m trainables.efficiency` answers (see there), or `{"error": reason}` for a model that
-    cannot be built, run or measured, a process that died, or one that took longer than `timeout_s`.
+    Args:
+        name: of the model.
+        params: its parameters.
+        image_size: in pixels.
+        num_classes: number of logits.
+        in_chans: channels of an image.
+        device: `cpu`, `cuda` or `cuda:N`.
+        threads: PyTorch's threads on the CPU, by default what the environment says.
+        training_batch_size: images per training step.
+        seconds: time for timing, by default that of `default_seconds`.
+        timeout_s: time for everything, by default half an hour on CUDA or 10 minutes elsewhere,
+            plus `seconds`.
+        precision: of forward passes, as in `execution.Setting`.
+        training_precision: of training steps.
+        mode: of forward passes.
+
+    Returns:
+        The answer of `python -m trainables.efficiency`, described there; or `{"error": reason}` if
+        the model cannot be built, run or measured, or the process died or took too long.
     """
     if seconds is None:
         seconds = default_seconds(device)
@@ -73,7 +86,7 @@ def measure_fresh(
 
 
 def _environment(threads: int | None) -> dict[str, str]:
-    """This process's environment, with our packages to be found and the threads told."""
+    """This process's environment, extended so that our packages are found and `threads` are set."""
     root = str(Path(trainables.__file__).parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     told = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}

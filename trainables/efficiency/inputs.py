@@ -8,9 +8,9 @@ import torch
 
 @dataclass(frozen=True)
 class Inputs:
-    """Source of normally distributed images (channels, size, size), never zeros.
+    """Source of normally distributed images (channels, size, size).
 
-    Zeros take less power and let some kernels skip work, so they would flatter a model.
+    They are not zeros, since zeros need less power and let some kernels skip work.
     """
 
     channels: int
@@ -23,10 +23,10 @@ class Inputs:
         return self._draw(1, batch_size)[0]
 
     def rotation(self, batch_size: int) -> torch.Tensor:
-        """Several batches (buffers, batch_size, channels, size, size) to take in turn.
+        """Several batches (buffers, batch_size, channels, size, size) to use in turn.
 
-        At least two, and more than twice the device's cache altogether, so that no batch is found
-        there when its turn comes again.
+        There are at least two, and together they are more than twice as large as the device's
+        cache, so that no batch is still there when its turn comes again.
         """
         batch_bytes = prod((batch_size, *self._shape)) * self.dtype.itemsize
         return self._draw(max(2, ceil(2 * self._cache_bytes / batch_bytes)), batch_size)

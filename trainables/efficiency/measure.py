@@ -1,4 +1,4 @@
-"""Time, memory and energy of a model on one device, measured."""
+"""Measures time, memory and energy of a model on one device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from trainables.efficiency.occupancy import OtherLoad
 from trainables.efficiency.throughput import Throughput
 
 _PLAIN = Setting()
-_LATENCY_SHARE, _THROUGHPUT_SHARE = 0.2, 0.6  # of the time; the rest is the training step's
+_LATENCY_SHARE, _THROUGHPUT_SHARE = 0.2, 0.6  # of the time; the rest is for training steps
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Measurements:
     Attributes:
         throughputs: every batch size tried, in order.
         throughput_stopped_by: why no larger batch size was tried.
-        largest_batch_size: the most images that the device's memory was found to take.
+        largest_batch_size: the most images that fit into the device's memory.
         power_watts, idle_power_watts: while `energy_joules` was measured, and before.
         training_step_ms: median training step of `training_memory_batch_size` images.
-        graph_breaks: of `torch.compile`, as `execution.graph_breaks` counts them.
+        graph_breaks: those of `torch.compile`, as `execution.graph_breaks` counts them.
         repeats: timed passes behind `latency_ms`, `throughput_images_per_s` and `training_step_ms`.
-        other_busy_cores: cores that other processes kept busy in the step where it was most, of
-            those that this process may use.
-        other_gpu_processes: the most of them that were seen with work on the GPU.
-        other_load: whether that, or the GPU's work before ours, was enough to disturb.
+        other_busy_cores: how many of the cores that this process may use were kept busy by other
+            processes, in the part of the measurement where they were most.
+        other_gpu_processes: the most other processes that were seen with work on the GPU.
+        other_load: whether these, or work on the GPU before ours, were enough to disturb.
         device: facts about the device (`device.describe`).
         reasons: for each field that is None, why it could not be measured.
     """
@@ -83,25 +83,29 @@ def measure(
     seconds: float = 2.0,
     gmacs: float | None = None,
 ) -> Measurements:
-    """Measure `model` on images (in_chans, image_size, image_size), memory first, then time.
+    """Measure `model` on images (in_chans, image_size, image_size), first memory, then time.
 
-    In this order, because what timing leaves in the allocator would disturb the memory. On Linux
-    glibc afterwards keeps freed blocks of up to 32 MiB for reuse, which steadies the timing.
+    Memory comes first because what timing leaves in the allocator would disturb it. On Linux, glibc
+    afterwards keeps freed blocks of up to 32 MiB for reuse, which steadies the timing. Numbers to
+    be reported should come from a process of their own (`measure_fresh`). What the device cannot do
+    is None, with a reason. The model is left as it was.
 
-    Numbers that count come from a process of their own (`measure_fresh`). The model runs as
-    `setting` says; what the device cannot do is None with its reason.
-
-    `batch_sizes` are those of the throughput. By default they are on CUDA the powers of two up to
-    the largest batch that its memory takes, and sizes near that one; on the CPU the powers of two
-    up to 256, as far as larger ones pay: its memory is the whole machine's, and batches stop paying
-    long before it ends. `seconds` is the time to spend on timing, of which every batch size has its
-    share, for at most 1,000 passes; at least three passes of batch size 1 and one training step
-    after a first one are timed however long they take. Compiling, the search for the largest batch
-    and the energy (on CUDA 20 s) come on top. `gmacs` are those of `count`, for the utilisation.
-    The model is left as it was.
+    Args:
+        setting: mode and precision in which the model runs.
+        batch_sizes: those of the throughput. The default on CUDA is the powers of two up to the
+            largest batch that fits into memory, and sizes near that one; on the CPU, the powers of
+            two up to 256, as long as larger ones pay, which ends long before memory does.
+        inference_batch_size: images per forward pass when memory is measured.
+        training_batch_size: images per training step.
+        optimizer: makes the optimiser of training steps from the model's parameters.
+        seconds: time for timing. Every batch size has its share, for at most 1,000 passes. At least
+            three passes of batch size 1, and one training step after a first one, are timed however
+            long they take. Compiling, the search for the largest batch and the energy (20 s on
+            CUDA) take extra time.
+        gmacs: those of `count`, for the utilisation.
 
     Raises:
-        ValueError: a device that is not there, or sizes that are not positive.
+        ValueError: the device is not there, or sizes are not positive.
     """
     target = resolve(device)
     given = {"image_size": image_size, "in_chans": in_chans, "seconds": seconds}
@@ -111,7 +115,7 @@ def measure(
     if mistakes := [f"{name} is {value}" for name, value in given.items() if not value > 0]:
         raise ValueError(f"{', '.join(mistakes)}; only positive numbers can be measured with")
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    facts = describe(target, setting.precision)  # now: the load is the one before our own work
+    facts = describe(target, setting.precision)  # now, so that the load is that before our work
     bench = Bench(model, Inputs(in_chans, image_size, target, dtype), setting)
     others, training_share = OtherLoad(target), 1 - _LATENCY_SHARE - _THROUGHPUT_SHARE
     with borrowed(model, target):

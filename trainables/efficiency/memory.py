@@ -1,9 +1,8 @@
 """Peak memory of inference and of training, in bytes.
 
-On CUDA it is what PyTorch's allocator gave out at most, everything that lives on the device
-included, and beside it what the allocator reserved of the device.
-On the CPU it is the bytes of the model's own tensors plus the rise of the process's resident set
-above the set before.
+On CUDA it is the most that PyTorch's allocator gave out, including everything that lives on the
+device; what the allocator reserved of the device is a second number. On the CPU it is the bytes of
+the model's own tensors, plus the rise of the process's resident set.
 """
 
 import gc
@@ -25,7 +24,7 @@ MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 
 
 class MemoryPeak(NamedTuple):
-    """Peak of what was used; on CUDA also of what the allocator held of the device for it."""
+    """Peak of the memory in use; on CUDA also of the memory that the allocator reserved for it."""
 
     allocated_bytes: int
     reserved_bytes: int | None
@@ -37,11 +36,11 @@ def inference_peak(
     """Peak of preparing and doing a forward pass of `batch_size` images, weights included.
 
     Raises:
-        UnmeasurableError: the device cannot do it, or it was compiled for the CPU, where the
-            process that is looked at holds the compiler, too.
+        UnmeasurableError: the device cannot do it, or the model is compiled for the CPU, where the
+            resident set includes the compiler.
     """
     if setting.mode == "compile" and inputs.device.type == "cpu":
-        raise UnmeasurableError("the resident set holds the compiler beside the compiled model")
+        raise UnmeasurableError("the resident set includes the compiler beside the model")
 
     def forward(batch_size: int) -> None:
         images = inputs.batch(batch_size)
@@ -60,9 +59,9 @@ def training_peak(
 ) -> MemoryPeak:
     """Peak of training steps (`execution.training`) of `batch_size` images.
 
-    Two steps are taken: only from the second on does the optimiser's state, which the first one
-    creates, stand beside the activations. Weights, gradients and state are included. The weights
-    and buffers are changed.
+    Two steps are done: the first creates the optimiser's state, so only the second has it in memory
+    together with the activations. Weights, gradients and state are included. The weights and
+    buffers are changed.
 
     Raises:
         UnmeasurableError: the device has no such precision.
@@ -81,7 +80,7 @@ def training_peak(
 def _peak(
     run: Callable[[int], None], batch_size: int, model: torch.nn.Module, device: torch.device
 ) -> MemoryPeak:
-    """Peak of `run(batch_size)`, after a small batch for what libraries load once and keep."""
+    """Peak of `run(batch_size)`, after a small batch that makes libraries load what they keep."""
     if device.type == "cuda":
         run(_WARM_UP_BATCH)
         gc.collect()

@@ -18,8 +18,8 @@ from trainables.processor import usable_cores
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 _DISTURBING_CORES = 0.25
 _DISTURBING_FRACTION = 0.05  # of the GPU's time
-_LEAST_STRETCH_S = 0.5  # the system counts in ticks of 10 ms: 2 % of a core
-_NOBODYS = ("idle", "iowait", "guest", "guest_nice")  # guests' time is in user and nice, too
+_LEAST_STRETCH_S = 0.5  # the system counts in ticks of 10 ms, which is 2 % of this
+_NOBODYS = ("idle", "iowait", "guest", "guest_nice")  # guests' time is also in user and nice
 
 
 class Gpu(NamedTuple):
@@ -31,16 +31,17 @@ class Gpu(NamedTuple):
 
 @dataclass(frozen=True)
 class Occupancy:
-    """State of a device at one moment; `reasons` says for each field that is None why.
+    """State of a device at one moment.
 
     Attributes:
-        clock_hz: of the GPU's multiprocessors, or the mean over the CPU's cores.
-        memory_clock_hz: of the GPU's memory.
+        clock_hz: that of the GPU's multiprocessors, or the mean over the CPU's cores.
+        memory_clock_hz: that of the GPU's memory.
         power_cap_watts: the limit that is enforced now.
-        temperature_celsius: of the GPU's die, or the highest of the CPU's sensors.
-        busy_fraction: share of the last sample period (up to a second) in which the GPU worked;
-            whose work it was is not told, so ask before the own work begins.
-        other_processes: processes with work on the GPU beside this one.
+        temperature_celsius: that of the GPU's die, or the highest of the CPU's sensors.
+        busy_fraction: share of the last sample period (up to a second) in which the GPU worked. It
+            does not say whose work it was, so look before your own work begins.
+        other_processes: other processes with work on the GPU.
+        reasons: for each field that is None, why it is not known.
     """
 
     clock_hz: float | None
@@ -54,7 +55,7 @@ class Occupancy:
 
 @contextmanager
 def gpu(device: torch.device) -> Iterator[Gpu]:
-    """NVML's view of a CUDA device, found by its UUID, whatever devices are hidden.
+    """NVML's view of a CUDA device, found by its UUID even if other devices are hidden.
 
     Raises:
         UnmeasurableError: pynvml is not installed, or NVML does not start or know the device.
@@ -79,7 +80,7 @@ def gpu(device: torch.device) -> Iterator[Gpu]:
 
 
 def occupancy(device: torch.device) -> Occupancy:
-    """The state of a device now; never fails: what cannot be told is None with its reason."""
+    """The state of a device now. It never fails: what is not known is None, with a reason."""
     if device.type != "cuda":
         return _occupancy(_cpu_reading)
     try:
@@ -126,7 +127,7 @@ def _gpu_reading(found: Gpu, field: str) -> float:
 
 
 def _others(pids: set[int]) -> int:
-    """Processes beside this one, which in a container may appear under a number not its own."""
+    """Number of other processes. In a container, this one may be listed with another number."""
     ours_is_there = os.getpid() in pids or torch.cuda.is_initialized()
     return max(0, len(pids) - ours_is_there)
 
@@ -146,15 +147,16 @@ def _cpu_reading(field: str) -> float:
 class OtherLoad:
     """Whether other processes used the machine while something was measured.
 
-    Made before the own work begins; `look()` belongs between its steps. Other processes are those
-    that this one did not start. Of a CPU those cores count that this process may use, and time that
-    a hypervisor took from them (steal) is others'. Load that was there only before does not count.
+    Make it before your own work begins, and call `look()` between the steps. Other processes are
+    those that this one did not start. On a CPU only the cores count that this process may use; time
+    that a hypervisor took from them (steal) counts as others' work. Load that was there only before
+    does not count.
     """
 
     def __init__(self, device: torch.device):
         self._device = device
         self._began = self._last = _CpuTimes.now()
-        self._most_cores: float | None = None  # in a stretch that was long enough
+        self._most_cores: float | None = None  # of all stretches that were long enough
         self._busy_cores: float | None = None
         before = occupancy(device)
         self._gpu_was_busy = (before.busy_fraction or 0) > _DISTURBING_FRACTION
@@ -164,7 +166,7 @@ class OtherLoad:
             self.reasons["other_gpu_processes"] = before.reasons["other_processes"]
 
     def look(self) -> None:
-        """Take in what happened since the last look; a stretch too short for that is kept on."""
+        """Take in what happened since the last look; a stretch that is too short is continued."""
         now = _CpuTimes.now()
         self._busy_cores = self._most_cores
         if now.at - self._last.at >= _LEAST_STRETCH_S:
@@ -174,7 +176,7 @@ class OtherLoad:
             self._busy_cores = now.others(self._began)
         if now.unbelievable(self._began):
             self._busy_cores = None
-            why = "the system's count of busy cores lacks this process's own work"
+            why = "the system's count of busy cores does not include this process's own work"
             self.reasons |= dict.fromkeys(("other_busy_cores", "other_load"), why)
         processes = (self._gpu_processes, occupancy(self._device).other_processes)
         self._gpu_processes = max((n for n in processes if n is not None), default=None)
@@ -191,7 +193,7 @@ class OtherLoad:
 
 
 class _CpuTimes(NamedTuple):
-    """A moment, and what until then everybody and we had of the cores, all in seconds."""
+    """A moment, and until then the processor time of all processes and of ours, in seconds."""
 
     at: float
     busy: float
@@ -202,31 +204,31 @@ class _CpuTimes(NamedTuple):
         return cls(time.perf_counter(), _busy_s(), _own_s())
 
     def others(self, earlier: "_CpuTimes") -> float:
-        """How many cores others kept busy since then."""
+        """How many cores other processes kept busy since `earlier`."""
         busy, own = self.busy - earlier.busy, self.own - earlier.own
         return max(0.0, busy - own) / max(self.at - earlier.at, 1e-9)
 
     def unbelievable(self, earlier: "_CpuTimes") -> bool:
-        """Some containers are shown counters that stand still."""
+        """Whether the counters stand still, as they do in some containers."""
         own = self.own - earlier.own
         return own > 2 * _LEAST_STRETCH_S and self.busy - earlier.busy < own / 2
 
 
 def _busy_s() -> float:
-    """Seconds for which the cores that this process may use were busy, since the start."""
+    """Seconds for which the cores that this process may use were busy since the system started."""
     cores = psutil.cpu_times(percpu=True)
     usable = usable_cores()
-    if 0 < len(usable) < len(cores):  # else all are; a container's may have other numbers
+    if 0 < len(usable) < len(cores):  # else all are usable, maybe with other numbers
         cores = [cores[number] for number in usable if number < len(cores)]
     times = [core._asdict() for core in cores]
     return sum(value for core in times for name, value in core.items() if name not in _NOBODYS)
 
 
 def _own_s() -> float:
-    """Seconds of processor time of this process and all that descend from it."""
+    """Seconds of processor time of this process and its descendants."""
     ended = os.times()
     total = time.process_time() + ended.children_user + ended.children_system
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # it has just ended, and is counted above
-            total += sum(child.cpu_times()[:4])  # user, system, and both of its ended children
+            total += sum(child.cpu_times()[:4])  # user, system, and both for its ended children
     return total

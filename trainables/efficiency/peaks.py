@@ -1,9 +1,9 @@
 """Peak arithmetic of GPUs, and the share of it that a model achieves.
 
-Peaks are those that NVIDIA prints, dense (without structured sparsity), at boost clock. `fp32` is
-that of the ordinary cores; the others are those of the tensor cores, which for half precision add
-in fp32, as PyTorch has them do. Where a data sheet prints only figures with sparsity, they are
-halved, as its footnotes say.
+Peaks are those that NVIDIA prints for dense arithmetic (without structured sparsity) at boost
+clock. `fp32` is the peak of the ordinary cores; the others are peaks of the tensor cores, which sum
+in fp32 for half precision, as PyTorch uses them. If a data sheet prints only figures with sparsity,
+they are halved, as its footnotes say.
 """
 
 import re
@@ -15,7 +15,7 @@ _TERA = 1e12
 
 
 class Peak(NamedTuple):
-    """Floating-point operations a second, and who says so."""
+    """Floating-point operations per second, and where that is printed."""
 
     flops_per_s: float
     source: str
@@ -82,11 +82,11 @@ _GPUS = (
 def peak(device_name: str, precision: str) -> Peak | None:
     """The peak of a GPU as `torch.cuda.get_device_name` calls it; None if it is not known.
 
-    The whole name must match: a GPU's slices (MIG), its mobile and its cut-down versions are
-    others.
+    The whole name must match: slices of a GPU (MIG) and its mobile and cut-down versions have
+    other peaks.
 
     Raises:
-        ValueError: a precision that is none of `PRECISIONS`.
+        ValueError: the precision is not one of `PRECISIONS`.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
@@ -101,7 +101,7 @@ def peak(device_name: str, precision: str) -> Peak | None:
 def utilisation(
     multiply_adds: float, images_per_s: float, peak_flops_per_s: float | None
 ) -> float | None:
-    """Achieved share of the peak; a multiply-add is 2 operations. None without a known peak.
+    """Achieved share of the peak; a multiply-add is 2 operations. None if the peak is not known.
 
     `multiply_adds` are those of one image's forward pass (`Counts.gmacs` * 1e9).
     """

@@ -1,10 +1,9 @@
 """`python -m trainables.efficiency.published`: what Table 6 prints beside what we count.
 
-Parameters and GFLOPs of every row of WTTF's Table 6 whose model is here, at the row's
-image size with 1000 classes. A count agrees if, rounded as the table rounds, it lies within 0.01 M
-parameters and 0.02 GFLOPs of the printed cell, corrections applied; XCiT's GFLOPs are known to be
-1.2 % less. The models that WTTF
-reports as failed have no row: their counts stand alone.
+It lists parameters and GFLOPs of every row of WTTF's Table 6 whose model is here, at the row's
+image size with 1000 classes. A count agrees if, rounded as in the table, it is within 0.01 M
+parameters and 0.02 GFLOPs of the printed cell, after corrections; XCiT's GFLOPs are known to be
+1.2 % lower. Models that WTTF reports as failed have no row, so that only their counts are listed.
 """
 
 import argparse
@@ -21,15 +20,15 @@ from trainables import models
 from trainables.efficiency.count import Counts, count
 
 CLASSES, IMAGE_SIZE = 1000, 224
-PARAMS_M, GFLOPS = 0.01, 0.02  # what a count may differ
-# norms and clamps are counted otherwise there than in the code that these rows are of
+PARAMS_M, GFLOPS = 0.01, 0.02  # by how much a count may differ
+# the code behind these rows counts norms and clamps in another way
 KNOWN_SHARES = {"XCiT-S-12/16": 0.015}
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: `printed_*` are None where WTTF prints nothing."""
+    """One row; `printed_*` are None where WTTF prints nothing."""
 
     variant: str
     model: str
@@ -66,7 +65,7 @@ class Row:
 
 
 def counted(variant: str, model: str, image_size: int) -> Counts:
-    """The published row `model` of `variant`, counted."""
+    """The counts of the published row `model` of `variant`."""
     with torch.device("meta"):
         params = models.published(variant)[model]
         built = models.build(variant, params, image_size=image_size, num_classes=CLASSES)
@@ -74,7 +73,7 @@ def counted(variant: str, model: str, image_size: int) -> Counts:
 
 
 def rows(variants: Sequence[str], image_sizes: Sequence[int] = ()) -> Iterator[Row]:
-    """The rows of `variants`, only those at `image_sizes` if any are given."""
+    """The rows of `variants`; if `image_sizes` are given, only the rows at these sizes."""
     for variant in variants:
         for model in sorted(models.wttf(variant)):
             found = table6_of(model)
@@ -107,7 +106,7 @@ def _number(value: float | None, decimals: int = 2, sign: str = "") -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table. Exit codes: 0 all agree, 1 some differ, 2 bad request."""
     parser = argparse.ArgumentParser(prog="python -m trainables.efficiency.published")
-    parser.add_argument("variants", nargs="*", help="only these; all without any")
+    parser.add_argument("variants", nargs="*", help="only these (default: all)")
     given = parser.parse_args(arguments)
     known = models.names()
     if wrong := [name for name in given.variants if name not in known]:

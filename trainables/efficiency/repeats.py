@@ -15,11 +15,13 @@ REPEATS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """What all measurements have in common.
+    """What all measurements of a command have in common.
 
-    `device` names what is measured on (`cuda: NVIDIA H200`); `threads` are PyTorch's on the CPU,
-    None for the environment's; `timing_seconds` is the time for timing in each measurement;
-    `versions` are those of the software.
+    Attributes:
+        device: what is measured on, such as `cuda: NVIDIA H200`.
+        threads: PyTorch's threads on the CPU; None means as many as the environment says.
+        timing_seconds: the time for timing in each measurement.
+        versions: those of the software.
     """
 
     device: str
@@ -28,7 +30,7 @@ class Conditions:
     versions: Mapping[str, str]
 
     def of(self, subject: Subject, setting: Setting) -> Identity:
-        """What a measurement of `subject` in `setting` under these conditions is known by."""
+        """The identity of a measurement of `subject` in `setting` under these conditions."""
         return Identity(
             model=subject.model,
             params=subject.params,
@@ -46,7 +48,7 @@ class Conditions:
 
 @dataclass(slots=True)
 class _Pending:
-    """What is to be measured, and how often it still has to be."""
+    """What is to be measured, and how many times are left."""
 
     subject: Subject
     identity: Identity
@@ -64,15 +66,23 @@ def measure_repeatedly(
     retry_failed: bool = False,
     progress: Progress = lambda _done, _total: None,
 ) -> None:
-    """Bring every subject to `repeats` answers in every setting, into `results`.
+    """Measure until `results` have `repeats` answers for every subject in every setting.
 
-    `run(model, params, image_size=, num_classes=, threads=, seconds=, precision=,
-    training_precision=, mode=)` is `measure_fresh`, or calls it, on the device of the conditions.
-    What the results already have is not measured again, failures only with `retry_failed`. One
-    failure, which an exception of `run` is too, ends the repeats of its subject in that setting;
-    its row has the reason. All are measured once before any a second time: what is interrupted has
-    seen all, and a slow drift of the machine shows in the spread. `progress` is told (done, total)
-    measurements.
+    Everything is measured once before anything is measured a second time: so an interrupted run has
+    seen everything, and a slow drift of the machine shows in the spread. A failure, or an exception
+    of `run`, ends the repeats of its subject in that setting; the row has the reason.
+
+    Args:
+        subjects: the models to measure.
+        results: where answers are added. What is already there is not measured again.
+        run: `run(model, params, image_size=, num_classes=, threads=, seconds=, precision=,
+            training_precision=, mode=)` is `measure_fresh`, or calls it, on the device of the
+            conditions.
+        conditions: what all measurements have in common.
+        settings: how each subject runs while it is measured.
+        repeats: how many answers there should be.
+        retry_failed: measure again what failed before.
+        progress: is called with (done, total) measurements.
     """
     pending: dict[str, _Pending] = {}
     for subject, setting in product(subjects, settings):
@@ -93,7 +103,7 @@ def measure_repeatedly(
 
 
 def _missing(row: Row | None, repeats: int, retry_failed: bool) -> int:
-    """How many measurements a row needs to have `repeats`."""
+    """How many measurements a row still needs to have `repeats`."""
     if row is None:
         return repeats
     return 0 if row["failures"] and not retry_failed else max(0, repeats - row["repeats"])
@@ -115,5 +125,5 @@ def _answer(
             training_precision=identity.training_precision,
             mode=identity.mode,
         )
-    except Exception as error:  # noqa: BLE001 - whatever a run raises is the reason of one row
+    except Exception as error:  # noqa: BLE001 - any error of a run is the reason in one row
         return {"error": f"{type(error).__name__}: {error}"}

@@ -1,6 +1,6 @@
-"""What a process holds of the machine's memory: its resident set, as Linux counts it.
+"""The memory of the machine that a process holds: its resident set, as Linux counts it.
 
-The kernel counts in batches of pages, so it is exact to about a megabyte.
+The kernel counts pages in batches, so the number is exact to about a megabyte.
 """
 
 import gc
@@ -15,12 +15,12 @@ _PROCESS = Path("/proc/self")
 
 
 def resident_rise_bytes(run: Callable[[], object], warm_up: Callable[[], object]) -> int:
-    """Peak of the resident set while `run()` runs, above the set before it.
+    """How far the resident set rises while `run()` runs.
 
-    `warm_up()` comes first, for what libraries load once and keep.
+    `warm_up()` is called first, to make libraries load what they keep.
 
     Raises:
-        UnmeasurableError: the system cannot restart the peak, or does not tell it.
+        UnmeasurableError: the system cannot restart the peak, or does not report it.
     """
     if sys.platform != "linux":
         raise UnmeasurableError(f"{sys.platform} cannot restart the peak of the resident set")
@@ -35,7 +35,7 @@ def resident_rise_bytes(run: Callable[[], object], warm_up: Callable[[], object]
 
 
 def _restart_peak() -> None:
-    """Make VmHWM start again from the present resident set (Linux, proc_pid_clear_refs(5))."""
+    """Let VmHWM start again from the present resident set (Linux, proc_pid_clear_refs(5))."""
     try:
         (_PROCESS / "clear_refs").write_text("5")
     except OSError as error:

@@ -1,8 +1,8 @@
-"""The one table of measured costs, `measurements.parquet`, and the journal that it is made of.
+"""The one table of measured costs, `measurements.parquet`, and the journal that it is made from.
 
-A row an `Identity`, reused by whatever measures the same again. Every answer is a line of
-`measurements.jsonl` before it counts, so nothing is lost with a process; the table can always be
-made again. Several processes may add to one folder.
+The table has one row per `Identity`, which is used again instead of measuring the same again. Every
+answer is first written as a line of `measurements.jsonl`, so nothing is lost if a process dies, and
+the table can always be made again. Several processes may add to one folder.
 """
 
 import hashlib
@@ -27,12 +27,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """What is measured, and under which conditions: what has the same `key` is the same.
+    """What is measured, in which setting and under which conditions; equal if the `key` is.
 
-    `params` make the model, at `image_size` px; `device` names what it runs on, with `threads` of
-    PyTorch on the CPU (None: the environment's); `precision`, `training_precision` and `mode` are
-    those of `execution.Setting`; `timing_seconds` is the time that was given to timing, so that
-    quick and thorough measurements stay apart; `versions` are those of the software.
+    Attributes:
+        model, params, num_classes: what is built.
+        image_size: in pixels.
+        device: what it runs on.
+        threads: PyTorch's threads on the CPU; None means as many as the environment says.
+        precision, training_precision, mode: those of `execution.Setting`.
+        timing_seconds: the time for timing, which keeps quick and thorough measurements apart.
+        versions: those of the software.
     """
 
     model: str
@@ -55,7 +59,7 @@ class Identity:
 
     @property
     def columns(self) -> Row:
-        """The identity as the table holds it: mappings as JSON in one spelling.
+        """The identity as the table holds it: mappings as JSON with one order and spelling.
 
         `params` is called `architecture` there, since the catalogue's `params` counts parameters.
         """
@@ -83,19 +87,19 @@ class Results:
         self._catch_up()
 
     def get(self, identity: Identity) -> Row | None:
-        """The row of `identity` as it was last read or added, by column; None if there is none."""
+        """The row of `identity`, by column, as last read or added; None if there is none."""
         return self._rows.get(identity.key)
 
     @property
     def identities(self) -> list[Identity]:
-        """What there are rows of, in the order in which they came."""
+        """The identities of all rows, in the order in which they were added."""
         return list(self._identities.values())
 
     def add(self, identity: Identity, answers: Sequence[Answer], label: str = "") -> Row:
-        """The row of `identity` after these `answers` of `measure_fresh` beside the earlier ones.
+        """Add `answers` of `measure_fresh` to those of `identity`; returns the new row.
 
-        Each comes from a fresh process; one that holds an `error` counts as a failure, and its
-        reason stays in the row. `label` is what a reader calls the subject.
+        An answer with an `error` counts as a failure, and its reason stays in the row. `label` is a
+        name of the subject for readers.
         """
         line = {"label": label, "identity": identity.document, "answers": list(answers)}
         with exclusive(self._lock):
@@ -108,17 +112,17 @@ class Results:
         return self._rows[identity.key]
 
     def table(self) -> pa.Table:
-        """All rows, made from the journal; a file that is missing, damaged or behind is replaced.
+        """All rows, made from the journal; replaces a file that is missing, damaged or out of date.
 
-        The file is not trusted: Parquet has checksums of its pages, none of what says where they
-        are.
+        The file is not trusted: Parquet has checksums for its pages, but none for the part that
+        says where they are.
         """
         with exclusive(self._lock):
             self._catch_up()
             return self._write()
 
     def _catch_up(self) -> None:
-        """Read those whole lines of the journal that were added since the last time."""
+        """Read the whole lines that were added to the journal since the last time."""
         if not self._journal.exists():
             return
         with self._journal.open("rb") as file:
@@ -150,5 +154,5 @@ def _canonical(content: Any) -> str:
 
 
 def _whole(value: Value) -> Value:
-    """A whole number in one spelling: 1.0 and 1 make the same model."""
+    """A whole number with one spelling: 1.0 and 1 make the same model."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

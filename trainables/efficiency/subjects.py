@@ -1,4 +1,4 @@
-"""What can be measured: a variant with settings, a published row, or all published rows."""
+"""What can be measured: a variant with given parameters, a published row, all published rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from trainables.recipe import TRAINING
 
 ALL = "all"
 IMAGE_SIZE = 224
-GALAXY_CLASSES, IMAGENET_CLASSES = 8, 1000  # of the galaxy paper's runs; of WTTF's
+GALAXY_CLASSES, IMAGENET_CLASSES = 8, 1000  # those of the galaxy paper's rows, and of WTTF's
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A model to measure, as `trainables.models.build` makes it.
 
-    `image_size` is in px. `label` is for readers; subjects may differ in it and yet be equal.
+    `image_size` is in px. `label` is for readers and does not count when subjects are compared.
     """
 
     model: str
@@ -36,13 +36,13 @@ class SubjectError(BadRequestError):
 
 
 def architecture(params: Mapping[str, Value]) -> dict[str, Value]:
-    """Those parameters that make the model: training's and drop path do not change its cost."""
+    """The parameters that make the model; training and drop path do not change its cost."""
     costless = {"drop_path", *(name for kind in TRAINING for name in fields.names(kind))}
     return {name: value for name, value in sorted(params.items()) if name not in costless}
 
 
 class _Row(NamedTuple):
-    """A published row of a variant, or a variant with settings put over one."""
+    """A published row of a variant, maybe with some parameters set to other values."""
 
     variant: str
     label: str
@@ -61,16 +61,20 @@ def parse(
     image_sizes: Sequence[int] = (IMAGE_SIZE,),
     num_classes: int | None = None,
 ) -> list[Subject]:
-    """The subjects that a user names, at each of `image_sizes` px, each once.
+    """The subjects that a user names, without duplicates.
 
-    A name is a variant (`hydra`), which is its first row of WTTF, if it has one, with
-    `settings` put over it; a published row (`Hydra-S/16`, or `linformer:121021` for one of the
-    galaxy paper); or `all`, every published row. `num_classes` are by default those that a row was
-    published with.
+    Args:
+        named: each is a variant (`hydra`), which stands for its first row of WTTF, if it has one,
+            with `settings` in place of the row's values; a published row (`Hydra-S/16`, or
+            `linformer:121021` for one of the galaxy paper); or `all`, every published row.
+        settings: values of parameters of the named variants.
+        image_sizes: in px; every subject is made at each of them.
+        num_classes: by default the number with which a row was published.
 
-    Raises SubjectError with all mistakes: unknown names with the nearest one, settings that no
-    named variant has or that do not fit it, sizes that are not positive. Whether a published row
-    fits an image size is left to its measuring.
+    Raises:
+        SubjectError: all mistakes: unknown names with the nearest one, settings that no named
+            variant has or that do not fit it, sizes that are not positive. Whether a published row
+            fits an image size shows only when it is measured.
     """
     settings = settings or {}
     wrong = [f"an image size must be positive, given {size}" for size in image_sizes if size < 1]
@@ -86,7 +90,7 @@ def parse(
 def _rows(
     named: Sequence[str], settings: Mapping[str, Value], image_sizes: Sequence[int]
 ) -> tuple[list[_Row], list[str]]:
-    """The rows that are named, and what is wrong with the names and the settings."""
+    """The rows that are named, and the mistakes in names and settings."""
     published, variants = _published(), models.names()
     rows: list[_Row] = []
     wrong = [] if named else [f"nothing to measure: name variants, published rows, or {ALL!r}"]
@@ -104,7 +108,7 @@ def _rows(
 
 
 def _published() -> list[_Row]:
-    """Every published row, WTTF's first; those of the galaxy paper by `variant:run`."""
+    """Every published row, WTTF's first; those of the galaxy paper are called `variant:run`."""
     rows = []
     for variant in models.names():
         wttf = models.wttf(variant)
@@ -116,7 +120,7 @@ def _published() -> list[_Row]:
 
 
 def _named(name: str, published: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
-    """The rows that `name` stands for, or the mistake that it is."""
+    """The rows that `name` stands for, or the mistake in it."""
     found = [row for row in published if name in (ALL, row.label, row.label.partition(":")[2])]
     if name == ALL or len(found) == 1:
         return found, []

@@ -1,10 +1,10 @@
-"""What the answers of several fresh processes say together: one flat row.
+"""Sums up the answers of several fresh processes as one flat row.
 
-A number of the answers fills four columns: `NAME`, its median (of whole numbers the lower one, so
+A number of the answers fills four columns: `NAME`, its median (the lower one for whole numbers, so
 that a batch size is one that was tried); `NAME_least` and `NAME_most`; and `NAME_spread`, the
-standard deviation (n - 1) over the mean, empty below two repeats and for a mean of 0. The members
-of `counts` and `measurements` keep their names, those of another group have the group before theirs
-(`device_memory_bytes`).
+standard deviation (n - 1) over the mean, which is empty below two repeats and for a mean of 0. The
+members of `counts` and `measurements` keep their names; those of other groups get the group's name
+as a prefix (`device_memory_bytes`).
 """
 
 import json
@@ -25,17 +25,17 @@ STATISTICS = {
     "_spread": "standard deviation over mean of the repeats",
 }
 _UNGROUPED = ("counts", "measurements")
-PASSES = "passes"  # what `measurements` calls repeats happens within one process
+PASSES = "passes"  # the `repeats` in `measurements` are those within one process
 TRIED = tuple(PASSES if name == "repeats" else name for name in Throughput._fields)
 
 
 def summarise(answers: Sequence[Answer]) -> dict[str, Any]:
-    """The row of what `measure_fresh` answered, each answer from a process of its own.
+    """The row of several answers of `measure_fresh`.
 
-    `repeats` counts the answers with numbers and `failures` the others; `reasons` says for each
-    empty number why it is so, of `everything` where a process failed. A truth holds if it did in
-    any repeat, a text is the first repeat's. Dictionaries of numbers hold medians, whatever else
-    is nested becomes JSON. `throughputs` are those of all repeats.
+    `repeats` counts the answers with numbers, and `failures` the others. `reasons` says for each
+    empty number why it is empty, and for `everything` why a process failed. A truth value is true
+    if it was in any repeat; a text is that of the first repeat. Dictionaries of numbers hold
+    medians; whatever else is nested becomes JSON. `throughputs` are those of all repeats.
     """
     measured = [answer for answer in answers if "error" not in answer]
     row: dict[str, Any] = {"repeats": len(measured), "failures": len(answers) - len(measured)}
@@ -65,7 +65,7 @@ def _is_number(value: object) -> bool:
 
 
 def _columns(name: str, values: list[Any]) -> dict[str, Any]:
-    """What the repeats' `values` of one name fill; an empty value where there is none."""
+    """The columns for the repeats' `values` of one name; empty ones if there are no values."""
     if all(map(_is_number, values)):
         if not values:
             statistics = (None, None, None, None) if name in EFFICIENCY else (None,)

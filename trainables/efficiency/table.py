@@ -1,4 +1,4 @@
-"""Rows of measurements as an Arrow table whose fields say their unit and meaning."""
+"""Rows of measurements as an Arrow table; each field says its unit and meaning."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _TEXTS += ("precision", "training_precision", "mode", "versions")
 _COUNTS = {"image_size": "px", "num_classes": "classes", "threads": "threads"}
 _COUNTS |= {"repeats": "fresh processes", "failures": "fresh processes"}
 _SECONDS = "timing_seconds"
-# by how the name of a number ends
+# units by the end of a number's name
 _UNITS = {
     "images_per_s": "images/s",
     "flops_per_s": "FLOP/s",
@@ -36,18 +36,18 @@ _UNITS = {
 
 
 def unit(name: str) -> str:
-    """The unit of a number: the catalogue's, else what its name says, else 1."""
+    """The unit of a number: that of the catalogue, else the one that its name says, else 1."""
     if name in EFFICIENCY:
         return EFFICIENCY[name].unit
     return next((u for end, u in _UNITS.items() if f"_{name}".endswith(f"_{end}")), "1")
 
 
 def arrow(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The table of `rows`, each an identity's columns with a `summarise`d row.
+    """The table of `rows`, each with the columns of an identity and of a row of `summarise`.
 
-    It has the columns of every catalogued number, and beside them whatever the rows hold; what is
-    of different kinds in different rows becomes JSON. The metadata of a field are its `unit`, the
-    `meaning` of a catalogued number and the `statistic`.
+    It has the columns of every catalogued number, and all others that the rows hold; values whose
+    types differ between rows become JSON. The metadata of a field are its `unit`, the `meaning` of
+    a catalogued number and the `statistic`.
     """
     known = (*_TEXTS, *_COUNTS, _SECONDS, *summarise([]))
     names = dict.fromkeys((*known, *(name for row in rows for name in row)))
@@ -60,7 +60,7 @@ def arrow(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def _stored(value: Any, kind: pa.DataType) -> Any:
-    """A value as Arrow takes it: a map's items."""
+    """A value as Arrow takes it: a map as its items."""
     if value is not None and pa.types.is_string(kind) and not isinstance(value, str):
         return json.dumps(value)
     return list(value.items()) if isinstance(value, Mapping) else value

@@ -1,4 +1,4 @@
-"""Images a second at one batch size after another."""
+"""Images per second at one batch size after the other."""
 
 import time
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from trainables.efficiency.timing import LEAST_REPEATS, LEAST_WARM_UP, durations
 from trainables.efficiency.unmeasurable import UnmeasurableError
 from trainables.shortage import out_of_memory
 
-_WORTHWHILE = 1.03  # a larger batch goes on paying while it gives 3 % more images a second
+_WORTHWHILE = 1.03  # a larger batch pays if it gives 3 % more images per second
 
 
 class Throughput(NamedTuple):
-    """Images a second at one batch size, over passes that follow each other without a pause."""
+    """Images per second at one batch size, over passes that follow each other without a pause."""
 
     batch_size: int
     images_per_s: float
@@ -35,11 +35,11 @@ def throughputs(
     *,
     while_worthwhile: bool = True,
 ) -> tuple[list[Throughput], str]:
-    """Images a second at growing batch sizes, and why it ended there.
+    """Images per second at growing batch sizes, and why there is no larger one.
 
-    Ends after the last batch size, with `while_worthwhile` when two in a row brought less than 3 %
-    more, when a size cannot be run, or when the next size is not expected to fit in what is left of
-    `seconds`. Compiling and capturing take no part of the `seconds`.
+    It ends after the last batch size, when a size cannot be run, when the next size is not expected
+    to fit in what is left of `seconds`, or, with `while_worthwhile`, when two sizes in a row
+    brought less than 3 % more. The time for compiling and capturing does not count.
     """
     left = seconds
     found: list[Throughput] = []
@@ -64,7 +64,7 @@ def throughputs(
 
 
 def _reason(error: Exception, batch_size: int) -> str:
-    """Why a batch size could not be run; an error of the model's own is raised."""
+    """Why a batch size could not be run; raises an error that is the model's own."""
     if isinstance(error, UnmeasurableError):
         return f"batch size {batch_size}: {error}"
     if out_of_memory(error):
@@ -75,7 +75,7 @@ def _reason(error: Exception, batch_size: int) -> str:
 def _throughput(
     model: torch.nn.Module, inputs: Inputs, setting: Setting, batch_size: int, seconds: float
 ) -> tuple[Throughput, float]:
-    """The throughput in about `seconds`, and how long it really took after preparations."""
+    """The throughput over about `seconds`, and how long it really took without preparations."""
     with rotating(model, inputs, setting, batch_size) as forward:
         started = time.perf_counter()
         durations = durations_s(forward, inputs.device, seconds, apart=False)

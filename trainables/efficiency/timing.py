@@ -15,7 +15,7 @@ from trainables.efficiency.inputs import Inputs
 LEAST_REPEATS = 3
 _MOST_REPEATS = 1000
 LEAST_WARM_UP = 2
-_WARM_UP_SHARE = 0.2  # of the time for a batch size
+_WARM_UP_SHARE = 0.2  # share of the time for a batch size
 
 Forward = Callable[[int], object]  # takes the number of the pass
 
@@ -32,7 +32,7 @@ class Quantiles(NamedTuple):
 def latency_s(
     model: torch.nn.Module, inputs: Inputs, setting: Setting, seconds: float
 ) -> Quantiles:
-    """Seconds from the start to the end of a pass of one image, in about `seconds` altogether.
+    """Seconds from start to end of a pass of one image, measured for about `seconds`.
 
     Raises:
         UnmeasurableError: the device cannot do what `setting` says.
@@ -47,7 +47,7 @@ def latency_s(
 def rotating(
     model: torch.nn.Module, inputs: Inputs, setting: Setting, batch_size: int
 ) -> Iterator[Forward]:
-    """Forward passes by their number, over batches that take turns (see `running`)."""
+    """A function that runs pass `number`, with batches that take turns (see `running`)."""
     batches = inputs.rotation(batch_size)
     with running(model, setting, batches[0]) as forward:
         yield lambda number: forward(batches[number % len(batches)])
@@ -56,7 +56,7 @@ def rotating(
 def durations_s(
     forward: Forward, device: torch.device, seconds: float, *, apart: bool
 ) -> list[float]:
-    """Durations of single passes after a warm-up, as many as fit in about `seconds`."""
+    """Durations of single passes after a warm-up; as many passes as fit in about `seconds`."""
     started = time.perf_counter()
     shortest = float("inf")
     warm_ups = 0

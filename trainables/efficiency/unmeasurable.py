@@ -1,4 +1,4 @@
-"""What cannot be measured is an empty value with its reason, never the end of everything."""
+"""What cannot be measured is an empty value with a reason; the other measurements go on."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,7 +15,7 @@ class UnmeasurableError(Exception):
 def attempt(
     measurement: Callable[[], Value], reasons: dict[str, str], *fields: str
 ) -> Value | None:
-    """The measurement, or None and the reason under the name of each field that it would fill."""
+    """Do a measurement; if it fails, return None and note the reason for each of `fields`."""
     try:
         return measurement()
     except UnmeasurableError as error:

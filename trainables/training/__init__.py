@@ -1,1 +1,1 @@
-"""What happens within an epoch: batches, steps, scores. Knows nothing of a trial's life."""
+"""What happens within an epoch: batches, steps, scores. It knows nothing of a trial's life."""

@@ -1,8 +1,8 @@
-"""Batch norm over the batches of all workers, whatever a model's layers of it are called.
+"""Batch norm over the batches of all workers, for batch-norm layers of any class.
 
-Few images a worker make a batch's mean and variance noisy, and a model then depends on how many
-workers train it. `torch.nn.SyncBatchNorm` exists on GPUs alone and takes the place of layers, which
-the batch norms of other libraries do not survive; here the function behind all of them is replaced.
+With few images per worker, a batch's mean and variance are noisy, and a model then depends on how
+many workers train it. `torch.nn.SyncBatchNorm` exists on GPUs alone and replaces the layers, which
+breaks the batch norms of other libraries; here the function behind all of them is replaced.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from trainables.models.precision import widened
 
 
 def uses_batches(model: nn.Module) -> bool:
-    """Whether training `model` normalises by statistics of a batch."""
+    """Whether `model` normalises by statistics of the batch when it is trained."""
     return any(
         isinstance(module, _BatchNorm) or getattr(module, "batch_statistics", False)
         for module in model.modules()
@@ -26,7 +26,7 @@ def uses_batches(model: nn.Module) -> bool:
 
 
 class TeamBatchNorm(TorchFunctionMode):
-    """Inside, batch norms in training take the mean and variance over all workers' batches.
+    """In this block, batch norms in training use the mean and variance over all workers' batches.
 
     All workers must compute the same layers in the same order.
     """
@@ -47,7 +47,7 @@ def _normed(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> torch.Tensor:
-    """`torch.nn.functional.batch_norm` of (B, C, ...), over all workers where it trains."""
+    """`torch.nn.functional.batch_norm` of (B, C, ...), over all workers if it trains."""
     if not training:
         return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
     wide, dims = widened(x), [0, *range(2, x.dim())]

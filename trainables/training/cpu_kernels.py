@@ -1,7 +1,7 @@
-"""Quicker ways on the CPU to what some of PyTorch's functions do there in training.
+"""Faster versions of two of PyTorch's functions, for training on the CPU.
 
-Dropout draws a number for every value; four values share one here. Attention in bf16 has a slow
-backward pass, in fp32 a quick one.
+PyTorch's dropout draws a random number per value; here four values share one. Its attention has a
+slow backward pass in bf16; here it is computed in fp32, where that pass is fast.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ _LEVELS = 2**16
 
 
 class CpuKernels(TorchFunctionMode):
-    """Inside, tensors on the CPU go the quicker way, whatever module uses them."""
+    """In this block, the faster versions are used for tensors on the CPU, in any module."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -63,7 +63,7 @@ def _attention(
     *rest: Any,
     **named: Any,
 ) -> torch.Tensor:
-    """Attention of (..., N, D) queries, keys and values in fp32, in the type of the queries."""
+    """Attention of (..., N, D) queries, keys and values in fp32, returned in the queries' type."""
     mask = widened(attn_mask) if attn_mask is not None else None
     with torch.autocast("cpu", enabled=False):
         wide = widened(queries), widened(keys), widened(values)

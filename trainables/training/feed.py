@@ -1,7 +1,7 @@
 """A worker's part of the batches of an epoch, augmented and normalised on its device.
 
-A batch is a part of the epoch's order of all samples, which all workers know; each takes every
-`size`-th sample of it. B a worker's images in a batch, S pixels a side.
+A batch is a part of the epoch's order of all samples, which all workers know; each worker takes
+every `size`-th sample of it. Letters: B = a worker's images in a batch, S = pixels per side.
 """
 
 import importlib
@@ -22,11 +22,11 @@ from trainables.training.randomness import Purpose, generator
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-_FEW_BYTES = 4 * 2**20  # of images that a processor augments at a time
+_FEW_BYTES = 4 * 2**20  # images that are augmented at a time on the CPU
 
 
 class Normalisation:
-    """What a recipe takes from pixels in 0..1 and divides them by, on `device`."""
+    """What a recipe subtracts from pixels in 0..1 and then divides them by, on `device`."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, device: torch.device):
         known = {"data": (dataset.mean, dataset.std), "imagenet": _IMAGENET, "half": _HALF}
@@ -34,7 +34,7 @@ class Normalisation:
         self._mean, self._std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
     def __call__(self, images: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, 3, S, S) in 0..1 to normalised ones, which `out` has room for if it is given."""
+        """Images (B, 3, S, S) in 0..1, normalised; written to `out` if it is given."""
         return torch.sub(images, self._mean, out=out).div_(self._std)
 
 
@@ -42,10 +42,14 @@ class Normalisation:
 class Batch:
     """A worker's part of a batch.
 
-    `images` (B, 3, S, S) are normalised. `weights` (B,) are those of each image's loss, 0 for one
-    that was only lent to a worker without any; `total` is their sum over the whole batch. `own` of
-    the images are this worker's, `most` is how many the worker with the most has. `share` (B,) of
-    the loss is that of `labels`, the rest that of `other_labels` (both (B,)).
+    Attributes:
+        images: (B, 3, S, S), normalised.
+        weights: (B,) of each image's loss; 0 for an image lent to a worker that has none.
+        total: the sum of the weights over the whole batch.
+        own: how many of the images are this worker's.
+        most: how many images the worker with the most has.
+        labels, other_labels: (B,) classes of each image and, with CutMix, of the part put into it.
+        share: (B,) weight of `labels` in the loss; the rest is that of `other_labels`.
     """
 
     images: torch.Tensor
@@ -58,7 +62,7 @@ class Batch:
     other_labels: torch.Tensor | None = None
 
     def losses(self, logits: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-        """(B,) cross entropies of logits (B, classes), without weights."""
+        """(B,) cross entropies of logits (B, classes), not yet weighted."""
         kind = {"reduction": "none", "label_smoothing": label_smoothing}
         losses = cross_entropy(logits, self.labels, **kind)
         if self.share is None or self.other_labels is None:
@@ -67,9 +71,9 @@ class Batch:
         return self.share * losses + (1 - self.share) * others
 
     def parts(self, images: int) -> "list[Batch]":
-        """The batch in parts of at most `images`, as many on every worker.
+        """The batch in parts of at most `images`; every worker has the same number of parts.
 
-        A worker with fewer images may have an image without weight in a part.
+        A worker with fewer images may have a part with one image of weight 0.
         """
         number = -(-self.most // images)
         if number == 1:
@@ -97,7 +101,7 @@ class Batch:
 class Feed:
     """The batches of a split for one worker of a team, by a recipe.
 
-    `joined` lets a last batch of one image join the one before: where it must have a variance.
+    With `joined`, a last batch of a single image, which has no variance, joins the one before.
     """
 
     def __init__(
@@ -146,8 +150,8 @@ class Feed:
     def _places(self, size: int) -> torch.Tensor:
         """Which images of a batch of `size` this worker needs: first its own.
 
-        Then, in a team, those that are cut into them. The last batch may be smaller than the team:
-        who has no sample lends one.
+        Then, in a team, those that are cut into them. The last batch may be smaller than the team;
+        a worker without a sample then borrows one.
         """
         own = self.team.places(size)
         own = own if len(own) else torch.zeros(1, dtype=torch.int64)
@@ -164,7 +168,7 @@ class Feed:
         pixels: torch.Tensor,
         numbers: tuple[int, int, int],
     ) -> Batch:
-        """`pixels` (b, 3, S, S) uint8 of the samples at `places` of a batch, made ready."""
+        """This worker's part of a batch; `pixels` (b, 3, S, S) uint8 are samples at `places`."""
         device, lent = self.team.device, self.team.rank >= len(whole)
         draws = self._draws(self._augmentation.DRAWS, len(whole), numbers, Purpose.AUGMENT)
         images = self._ready(pixels, draws[places].to(device))
@@ -187,8 +191,8 @@ class Feed:
     def _ready(self, pixels: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """(b, 3, S, S) uint8 augmented and normalised.
 
-        On the CPU by a few images, whose tensors stay in its caches and whose memory is used again:
-        new memory for a whole batch has to be cleared by the system each time.
+        The CPU does a few images at a time: their tensors stay in its caches and their memory is
+        used again, while the system has to clear new memory for a whole batch each time.
         """
         images = torch.empty(pixels.shape, device=pixels.device)
         few = len(pixels)
@@ -206,7 +210,7 @@ class Feed:
     def _cut(
         self, images: torch.Tensor, own: torch.Tensor, size: int, numbers: tuple[int, int, int]
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """This worker's images with parts of others in them; its share (B,) of their labels."""
+        """This worker's images with parts of others in them; their own labels' shares (B,)."""
         if not self.recipe.cutmix:
             return images, None
         others = images[len(own) :] if self._others_are_loaded else images.flip(0)

@@ -1,8 +1,9 @@
 """A model learning from a data set: one epoch of training, one pass of scoring.
 
-Every random number is drawn from (seed, epoch, purpose), and of a sample from its place in the
-epoch's order too, never from a rank or from what ran before: order and augmentation do not depend
-on the number of workers, and an epoch can be run again. B batch, S pixels a side.
+Every random number is drawn from (seed, epoch, purpose), one of a sample also from its place in
+the epoch's order, and never from a rank or from what ran before. So order and augmentation do not
+depend on the number of workers, and an epoch can be run again.
+Letters: B = batch, S = pixels per side.
 """
 
 from functools import cache, lru_cache
@@ -38,15 +39,16 @@ def _dataset(data: str) -> Dataset:
 def _pixels(
     data: str, split: str, image_size: int, device: torch.device, way: str | None = None
 ) -> Pixels:
-    """The pixels of a split, opened once a process, shared by its trials."""
-    threads = torch.get_num_threads()  # those that this worker may use, of the machine's
+    """The pixels of a split, opened once per process, shared by its trials."""
+    threads = torch.get_num_threads()  # as many as this worker may use
     return open_pixels(_dataset(data), split, image_size, device, workers=threads, way=way)
 
 
 class Learner:
-    """The model of a configuration with its optimiser, one worker's part of the team.
+    """The model of a configuration with its optimiser, for one worker of the team.
 
-    Raises ValueError if the model cannot be built.
+    Raises:
+        ValueError: the model cannot be built.
     """
 
     def __init__(self, config: TrialConfig, team: Team):
@@ -78,7 +80,7 @@ class Learner:
         self._prepared = False
 
     def _split(self, name: str) -> Pixels:
-        """The pixels of a split. All workers stream if one does: that has another order."""
+        """The pixels of a split. All workers stream if one does, since that has another order."""
         wanted = (self.task.data, name, self.task.image_size, self.team.device)
         pixels = _pixels(*wanted)
         streaming = torch.tensor(float(pixels.way == "streamed"), device=self.team.device)
@@ -89,7 +91,7 @@ class Learner:
         return self.dataset.rows("train")
 
     def facts(self) -> dict[str, Any]:
-        """What its numbers depend on beside code and machine, ready for JSON."""
+        """What the learner's numbers depend on beside code and machine, ready for JSON."""
         return {
             "data": {"name": self.dataset.name, "sha256": self.dataset.fingerprint},
             "seed": self.task.seed,
@@ -107,11 +109,11 @@ class Learner:
         self.stepper.load(state)
 
     def begin(self, weights: dict[str, torch.Tensor]) -> None:
-        """Take over `weights` of another training; what they lack stays as it is."""
+        """Take over `weights` of another training; weights that they lack stay as they are."""
         self.model.load_state_dict({**self.model.state_dict(), **weights})
 
     def prepare(self, epoch: int) -> bool:
-        """Before the first epoch of a process: what fits into memory, and which way is quickest.
+        """Before the first epoch of a process, find what fits into memory and what is fastest.
 
         Returns whether anything was tried.
         """
@@ -133,7 +135,7 @@ class Learner:
     def train(self, epoch: int) -> tuple[Score, float | None]:
         """Train epoch number `epoch` (from 1).
 
-        Returns the running score, in train mode, and the mean auxiliary loss a step if the model
+        Returns the running score, in train mode, and the mean auxiliary loss per step if the model
         has any.
         """
         self.model.train()
@@ -168,7 +170,7 @@ class Learner:
         return self._pooled(score)
 
     def _mean(self, losses: list[torch.Tensor]) -> float | None:
-        """The mean of everyone's `losses`, None where there are none."""
+        """The mean of all workers' `losses`, None if there are none."""
         if not losses:
             return None
         mean = torch.stack(losses).float().mean()

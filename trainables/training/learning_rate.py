@@ -1,7 +1,7 @@
-"""The learning rate as a function of the budget used: nothing to remember, nothing to restore.
+"""The learning rate as a function of the budget used, so that there is no state to restore.
 
-WTTF's released code steps its schedule one epoch late, so that its first two epochs
-train at the warm-up's rate and the peak is never reached; here it is.
+WTTF's released code steps its schedule one epoch late: its first two epochs train at the warm-up's
+rate, and the peak is never reached. Here it is reached.
 """
 
 import math
@@ -12,8 +12,8 @@ from trainables.recipe import Recipe
 def learning_rate(recipe: Recipe, epoch: float, epochs: int) -> float:
     """The rate after `epoch` epochs (from 0, in fractions) of a budget of `epochs`.
 
-    `step` changes at whole epochs. `cosine` rises linearly to `lr` over the warm-up (the
-    WTTF's Table 1) and is at `min_lr` when the budget is used up.
+    `step` changes at whole epochs. `cosine` rises linearly to `lr` over the warm-up (Table 1 of
+    WTTF) and reaches `min_lr` at the end of the budget.
     """
     if recipe.schedule == "step":
         return recipe.lr * recipe.gamma ** (int(epoch) // recipe.step_size)

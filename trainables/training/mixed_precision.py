@@ -1,4 +1,4 @@
-"""Half precision where a device is quick at it; weights and optimiser stay fp32."""
+"""Half precision where a device is fast at it; weights and optimiser stay in fp32."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -6,7 +6,7 @@ import torch
 
 
 def half(device: torch.device) -> torch.dtype | None:
-    """bf16 where the device computes it in hardware, else fp16 on CUDA; None: it has neither."""
+    """bf16 if the device computes it in hardware, else fp16 on CUDA; None if it has neither."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             able = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -20,5 +20,5 @@ def _processor_has_bf16() -> bool:
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
-    """A block whose operators compute in `dtype`; of None, as they are."""
+    """A block whose operators compute in `dtype`; None changes nothing."""
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

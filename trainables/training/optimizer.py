@@ -11,8 +11,8 @@ from trainables.recipe import Recipe
 def optimizer(recipe: Recipe, model: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
     """Adam, AdamW or LAMB over the weights of `model` that are trained.
 
-    `fused` computes all of Adam's steps in one kernel, where it can. LAMB clips by itself, to
-    `clip_grad_norm`.
+    `fused` computes all of Adam's updates in one kernel, where that is possible. LAMB itself clips
+    gradients to `clip_grad_norm`.
     """
     groups = _groups(recipe, model)
     shared: dict[str, Any] = {"lr": recipe.lr, "eps": recipe.optimizer_eps}
@@ -33,7 +33,7 @@ def _fusible(model: nn.Module) -> bool:
 
 
 def _groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
-    """One group, or with weight decay two, of which the second is spared."""
+    """One group of weights; with weight decay two, the second of which has no decay."""
     trained = [p for p in model.parameters() if p.requires_grad]
     if not recipe.weight_decay:
         return [{"params": trained}]

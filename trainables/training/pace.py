@@ -1,4 +1,4 @@
-"""How steps are run: what makes them quicker on this device is measured, not hoped for."""
+"""How the steps of a training are run: what is fastest on this device is found by measuring."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -7,19 +7,19 @@ from typing import Any
 
 from torch import nn
 
-_WARM_UP, _TIMED = 2, 5  # steps for each way
+_WARM_UP, _TIMED = 2, 5  # steps for each pace
 _WORTH = 50  # steps of training for each step of measuring
-_GAIN = 0.95  # of the time: less gain than that may be chance
-_COMPILE_SECONDS = 60.0  # what compiling takes, about
-_COMPILE_WORTH = 20  # times that must be left to train
+_GAIN = 0.95  # share of the time that must not be exceeded: a smaller gain may be chance
+_COMPILE_SECONDS = 60.0  # about how long compiling takes
+_COMPILE_WORTH = 20  # training must still take this many times as long as compiling
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """A way to run the steps of a training.
 
-    `channels_last` is the layout of images and filters in memory, `fused` one kernel for all of
-    Adam's steps, `compiled` `torch.compile` of the model.
+    `channels_last` is a layout of images and filters in memory, `fused` means one kernel for all of
+    Adam's updates, and `compiled` means `torch.compile` of the model.
     """
 
     channels_last: bool = False
@@ -31,14 +31,14 @@ class Pace:
 
 
 def candidates(model: nn.Module, optimizer: str) -> list[dict[str, bool]]:
-    """Changes of the default that may help `model`, each to be tried."""
+    """Changes of the default pace that may help `model`, each to be tried."""
     convolutions = sum(isinstance(module, nn.Conv2d) for module in model.modules())
-    layout = [{"channels_last": True}] if convolutions > 1 else []  # patches are one
+    layout = [{"channels_last": True}] if convolutions > 1 else []  # cutting patches is one
     return layout + ([{"fused": False}] if optimizer == "adam" else [])
 
 
 def worth_measuring(number: int, steps_left: int) -> bool:
-    """Whether trying `number` changes costs little beside the steps that are left."""
+    """Whether trying `number` changes costs little, compared with the steps that are left."""
     return bool(number) and steps_left >= (number + 1) * (_WARM_UP + _TIMED) * _WORTH
 
 
@@ -52,10 +52,19 @@ def quickest(
     agree: Callable[[Any], Any],
     steps_left: int,
 ) -> tuple[Pace, dict[str, Any]]:
-    """The quickest way found by adding one change after the other, and what was measured.
+    """The fastest pace found by adding one change after the other.
 
-    `timed(pace, steps)` gives the seconds of each of `steps` steps, or why it cannot be run so;
-    `agree` makes the leader's value everyone's. Changes are kept if they save 5 % at least.
+    A change is kept if it saves at least 5 % of the time.
+
+    Args:
+        changes: changes of the default pace.
+        timed: `timed(pace, steps)` gives the seconds of each of `steps` steps at a pace, or the
+            reason why they cannot be run so.
+        agree: gives every worker the leader's value.
+        steps_left: how many steps are left to train.
+
+    Returns:
+        The pace, and what was measured.
     """
     facts: dict[str, Any] = {}
 

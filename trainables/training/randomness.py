@@ -1,4 +1,4 @@
-"""Random numbers by their purpose: from (seed, epoch, purpose, ...), never from what ran before.
+"""Random numbers that depend on (seed, epoch, purpose, ...) only, never on what ran before.
 
 So order and augmentation do not depend on the number of workers, and an epoch can be run again.
 """
@@ -20,7 +20,7 @@ class Purpose(IntEnum):
 
 
 def seed(*parts: int) -> int:
-    """A seed of 63 bits out of `parts`."""
+    """A seed of 63 bits, computed from `parts`."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

@@ -1,4 +1,4 @@
-"""Metrics of a split from its confusion matrix and sums. C classes; rows are true classes."""
+"""Metrics of a split, from its confusion matrix and sums. Letters: B = batch, C = classes."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import torch
 
 @dataclass(slots=True)
 class Score:
-    """What a pass over a split adds up to; scores of parts of a split add up to the whole.
+    """Sums over a split; the scores of its parts add up to that of the whole.
 
     `confusion` (C, C) counts images by true (row) and predicted (column) class; `sums` (3,) holds
     the weighted losses, their weights, and the images whose label is among the top five.
@@ -31,7 +31,7 @@ class Score:
     ) -> None:
         """Count a batch: logits (B, C), labels, losses and their weights (B,).
 
-        Nothing is read back from the device, which goes on meanwhile.
+        Nothing is read back from the device, so that it does not have to wait.
         """
         classes = len(self.confusion)
         top = logits.topk(min(5, classes), dim=1).indices

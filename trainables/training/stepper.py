@@ -1,4 +1,4 @@
-"""From batch to batch: forward and backward passes, and the optimiser's step."""
+"""The steps of a training: forward and backward passes of a batch, and the optimiser's update."""
 
 import copy
 import time
@@ -23,10 +23,11 @@ from trainables.training.scoring import Score
 
 
 class Stepper:
-    """Trains `model` by a recipe, a batch at a time, in a team.
+    """Trains `model` by a recipe, one batch at a time, in a team.
 
-    `images` is how many of its images a worker takes at a time, None: all. Their gradients add up,
-    so it changes what a step needs, and not what it does, unless the model normalises by batches.
+    `images` is how many of its images a worker takes at a time; None means all. Their gradients are
+    added up, so it changes the memory that a step needs and not its result, unless the model
+    normalises by batches.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, team: Team):
@@ -40,7 +41,7 @@ class Stepper:
         self.adopt(Pace())
 
     def adopt(self, pace: Pace) -> None:
-        """Run steps in another way, with a fresh optimiser."""
+        """Run steps at another pace, with a new optimiser."""
         self.pace = pace
         self._layout = torch.channels_last if pace.channels_last else torch.contiguous_format
         self.model.to(memory_format=self._layout)
@@ -63,7 +64,7 @@ class Stepper:
         self.scaler.load_state_dict(state["scaler"])
 
     def facts(self) -> dict[str, Any]:
-        """How steps are run, for people, and what was measured to find out."""
+        """How steps are run, in words, and what was measured to find out."""
         half_precision = None if self.dtype is None else str(self.dtype).removeprefix("torch.")
         return {
             **self.pace.document(),
@@ -73,7 +74,7 @@ class Stepper:
         }
 
     def step(self, batch: Batch, rate: float, score: Score) -> torch.Tensor | None:
-        """Learn from a batch at a learning rate, and count it in `score`.
+        """Learn from a batch at learning rate `rate`, and count it in `score`.
 
         Returns the sum of the model's auxiliary losses, if it has any.
         """
@@ -87,7 +88,7 @@ class Stepper:
         return torch.stack(found).sum() if found else None
 
     def _learn(self, part: Batch, own: int, last: bool, score: Score) -> torch.Tensor | None:
-        """Add the gradients of a part of a batch, of which `own` images are this worker's."""
+        """Add the gradients of a part of a batch; `own` is the worker's images in the whole."""
         with self._syncing(last), auxiliary.collected() as found:
             with self._pooling(), self._kernels(), autocast(self.team.device, self.dtype):
                 logits = self._network(part.images.contiguous(memory_format=self._layout))
@@ -105,7 +106,7 @@ class Stepper:
         return beside.detach() if found else None
 
     def _syncing(self, last: bool) -> AbstractContextManager[object]:
-        """Gradients of a team are averaged once a step."""
+        """Gradients of a team are averaged once per step, in its last part."""
         if last or not isinstance(self._shared, DistributedDataParallel):
             return nullcontext()
         return self._shared.no_sync()
@@ -115,7 +116,7 @@ class Stepper:
         return TeamBatchNorm() if self._batched and not rehearsing else nullcontext()
 
     def _kernels(self) -> AbstractContextManager[object]:
-        """A compiler has its own."""
+        """The faster kernels, unless the model is compiled: a compiler has its own."""
         on_cpu = self.team.device.type == "cpu" and not self.pace.compiled
         return CpuKernels() if on_cpu else nullcontext()
 
@@ -130,8 +131,11 @@ class Stepper:
     def fit_memory(self, batch: Batch, score: Score) -> None:
         """Find how many images at a time fit into memory, before any collective needs all workers.
 
-        One that ran out of memory in the middle of a step would leave the others waiting. Raises
-        OutOfMemoryError if a single image does not fit. Model and optimiser stay as they are.
+        A worker that ran out of memory in the middle of a step would leave the others waiting.
+        Model and optimiser stay as they are.
+
+        Raises:
+            OutOfMemoryError: a single image does not fit.
         """
         kept = self.kept()
         network, self._network = self._network, self.model
@@ -147,7 +151,7 @@ class Stepper:
             self.restore(kept)
 
     def _short(self, batch: Batch, score: Score) -> int:
-        """How many workers run out of memory in a step."""
+        """How many workers run out of memory in a step of `batch`."""
         failed = torch.zeros(1, device=self.team.device)
         try:
             with alone():
@@ -164,7 +168,7 @@ class Stepper:
         return not self.measured and worth_measuring(len(self._changes), steps_left)
 
     def hasten(self, batch: Batch, score: Score, steps_left: int) -> None:
-        """Measure in which way steps are quickest, and go on in that one.
+        """Measure at which pace steps are fastest, and go on at that pace.
 
         Model and optimiser stay as they are.
         """
@@ -174,7 +178,7 @@ class Stepper:
             self.adopt(pace)
             try:
                 return [self._seconds(batch, score) for _ in range(steps)]
-            except Exception as error:  # noqa: BLE001 - a way that fails is one not to go
+            except Exception as error:  # noqa: BLE001 - a pace that fails is not taken
                 return f"{type(error).__name__}: {error}".splitlines()[0]
 
         best, self.measured = quickest(self._changes, timed, self.team.agree, steps_left)
@@ -189,7 +193,7 @@ class Stepper:
         return time.perf_counter() - start
 
     def kept(self) -> dict[str, Any]:
-        """Everything that steps change, to be restored."""
+        """A copy of everything that steps change, to be restored."""
         return copy.deepcopy({"model": self.model.state_dict(), **self.state()})
 
     def restore(self, kept: dict[str, Any]) -> None:

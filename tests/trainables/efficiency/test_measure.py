@@ -223,7 +223,7 @@ def test_training_runs_under_its_precision():
 
 @linux
 def test_compiled_memory_of_a_cpu_is_a_reason():
-    with pytest.raises(UnmeasurableError, match="holds the compiler"):
+    with pytest.raises(UnmeasurableError, match="includes the compiler"):
         memory.inference_peak(small(), Inputs(3, 8, CPU, torch.float32), 2, Setting("compile"))
 
 

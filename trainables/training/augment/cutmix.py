@@ -1,21 +1,21 @@
 """CutMix of whole batches on the device that trains.
 
 Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
-Features", section 3.1 with alpha = 1, for every batch as in Table 1 of WTTF. Each image
-has a box of its own, where the paper draws one a batch: the share is then no property of the batch
-that an image happens to be in, and a step sees many shares. B batch, S pixels a side.
+Features", section 3.1 with alpha = 1, for every batch as in Table 1 of WTTF. The paper draws one
+box per batch; here each image has its own, so that the share does not depend on the batch that an
+image happens to be in, and a step sees many shares. Letters: B = batch, S = pixels per side.
 """
 
 import torch
 
-DRAWS = 3  # uniform numbers a sample: share kept, row and column of the box's centre
+DRAWS = 3  # uniform numbers per sample: share kept, row and column of the box's centre
 
 
 def boxes(draws: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """First and end pixel, (B, 2) each in 0..S for row and column, of the pasted boxes.
+    """Where the pasted boxes begin and end: (B, 2) each, rows and columns in 0..S.
 
-    A box has the sides of the image times sqrt(1 - share), rounded down, and is cut off where it
-    leaves the image. With alpha = 1 the share is uniform.
+    The sides of a box are those of the image times sqrt(1 - share), rounded down; the box is cut
+    off where it leaves the image. With alpha = 1 the share is uniform.
     """
     length = (side * (1 - draws[:, :1]).sqrt()).long()
     centres = (side * draws[:, 1:]).long()
@@ -27,12 +27,17 @@ def boxes(draws: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:
 def cutmix(
     images: torch.Tensor, partners: torch.Tensor, draws: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A box of each image replaced by what its partner has there.
+    """Replace a box in each image by the same box of its partner.
 
-    `images` and `partners` (B, C, S, S), `draws` (B, DRAWS) numbers in [0, 1), all on one device.
-    Returns the mixed images and (B,) the share of its own pixels that each keeps, which is the
-    weight of its own label: counted in the image, after the box was cut off. Who is whose partner
-    is for the caller to say, of the whole batch, lest it depend on the number of workers.
+    Args:
+        images: (B, C, S, S).
+        partners: (B, C, S, S), the partner of each image. The caller chooses them among the whole
+            batch, so that they do not depend on the number of workers.
+        draws: (B, DRAWS) numbers in [0, 1), on the device of the images.
+
+    Returns:
+        The mixed images, and (B,) the share of its own pixels that each keeps. This is the weight
+        of its own label; it is counted after the box was cut off.
     """
     side = images.shape[-1]
     first, end = boxes(draws, side)

@@ -2,7 +2,8 @@
 
 The galaxy paper's chain (rotation by up to 90 degrees, both flips, a crop of 80 to 100 % of the
 area resized back) composed into one affine map and sampled once, bilinearly, black outside.
-Rotation and flips are used as far as the data set's symmetries allow. B batch, S pixels a side.
+Rotation and flips are used as far as the data set's symmetries allow.
+Letters: B = batch, S = pixels per side.
 """
 
 import math
@@ -12,13 +13,13 @@ from torch.nn.functional import grid_sample
 
 from trainables.data.dataset import Symmetries
 
-DRAWS = 7  # uniform numbers a sample: angle, two flips, area, ratio, two offsets
+DRAWS = 7  # uniform numbers per sample: angle, two flips, area, ratio, two offsets
 _AREA = (0.8, 1.0)
 _LOG_RATIO = math.log(1.01)
 
 
 def _placements(draws: torch.Tensor, symmetries: Symmetries) -> torch.Tensor:
-    """(B, DRAWS) numbers in [0, 1) to (B, 2, 3) maps from output to input coordinates."""
+    """(B, 2, 3) maps from output to input coordinates, from (B, DRAWS) numbers in [0, 1)."""
     angle, flip_x, flip_y, area, ratio, left, top = draws.unbind(1)
     angle = torch.deg2rad((2 * angle - 1) * symmetries.rotation_degrees)
     mirror_x = 1 - 2 * ((flip_x < 0.5) & symmetries.horizontal_flip).float()
@@ -41,7 +42,7 @@ def _placements(draws: torch.Tensor, symmetries: Symmetries) -> torch.Tensor:
 
 
 def _grid(maps: torch.Tensor, side: int) -> torch.Tensor:
-    """(B, 2, 3) maps to (B, S, S, 2) places in the input, of pixels whose corners are at -1 and 1.
+    """The place in the input (B, S, S, 2) of every output pixel; image corners are at -1 and 1.
 
     `torch.nn.functional.affine_grid` does the same by a matrix product, in five times the time.
     """
@@ -51,6 +52,6 @@ def _grid(maps: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def augmented(images: torch.Tensor, draws: torch.Tensor, symmetries: Symmetries) -> torch.Tensor:
-    """(B, C, S, S) images and (B, DRAWS) numbers in [0, 1) to transformed images."""
+    """Images (B, C, S, S), transformed as (B, DRAWS) numbers in [0, 1) say."""
     grid = _grid(_placements(draws, symmetries), images.shape[-1])
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -1,13 +1,14 @@
 """3-Augment of whole batches on the device that trains.
 
-Touvron, Cord and Jégou 2022, "DeiT III: Revenge of the ViT", as in Table 1 of WTTF: a
-simple random crop, a horizontal flip, exactly one of grey, solarised and blurred, then colour
-jitter in an order drawn for each image. Each operation is torchvision's, without rounding to grey
-levels between them. The blur's sigma begins at 0.2 px, as in the code behind Table 1; DeiT III's
-begins at 0.1. Pillow, which both use, makes three box blurs of it: on photographs they are about a
-grey level apart on average, more at the edges, which Pillow repeats and torchvision reflects.
+Touvron, Cord and Jégou 2022, "DeiT III: Revenge of the ViT", as in Table 1 of WTTF: a simple random
+crop, a horizontal flip, exactly one of grey, solarised and blurred, then colour jitter in an order
+drawn for each image. Each operation is torchvision's, but values are not rounded to grey levels in
+between. The blur's sigma begins at 0.2 px, as in the code behind Table 1; DeiT III's begins at 0.1.
+Both use Pillow, which approximates the blur by three box blurs: on photographs the results differ
+by about one grey level on average, more at the edges, which Pillow repeats and torchvision
+reflects.
 
-Images are (B, 3, S, S) RGB in [0, 1], fp32. B batch, S pixels a side.
+Images are (B, 3, S, S) RGB in [0, 1], fp32. Letters: B = batch, S = pixels per side.
 """
 
 import torch
@@ -16,7 +17,8 @@ from torch.nn.functional import conv2d, pad
 from trainables.data.dataset import Symmetries
 from trainables.models.precision import full_precision
 
-DRAWS = 9  # uniform numbers a sample: row, column, flip, one of three, sigma, order, three factors
+# uniform numbers per sample: row, column, flip, one of three, sigma, order, three factors
+DRAWS = 9
 SHIFT_PX = 4
 BLUR_PX = 6  # the blur's reach: 3 of the largest sigma, as far as Pillow's
 SIGMA_PX = (0.2, 2.0)
@@ -26,10 +28,10 @@ _CONTRAST, _SATURATION = 1, 2  # places of the factors; the first is brightness
 
 
 def cropped(images: torch.Tensor, shifts: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
-    """The crops that begin `shifts` (B, 2) whole pixels below and right of the images' corners.
+    """Shift images by `shifts` (B, 2) whole pixels, then flip those that are `mirrored` (B,).
 
-    Beyond the edges the images are reflected, without repeating the edge; S must be above any
-    shift. Those `mirrored` (B,) are flipped horizontally after that.
+    A crop begins `shifts` pixels below and right of the image's corner. Beyond its edges the image
+    is reflected, without repeating the edge pixels; S must be above any shift.
     """
     side = images.shape[-1]
     places = torch.arange(side, device=images.device) + shifts.unsqueeze(2)
@@ -48,7 +50,7 @@ def grey(images: torch.Tensor) -> torch.Tensor:
 
 
 def solarised(images: torch.Tensor) -> torch.Tensor:
-    """Values from 128 of 255 on inverted, which is where that makes them smaller."""
+    """Invert values from 128 of 255 on, which makes them smaller."""
     return torch.minimum(images, 1 - images)
 
 
@@ -67,10 +69,10 @@ def blurred(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def one_of_three(images: torch.Tensor, kind: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Images of `kind` (B,) 0 grey, 1 solarised, 2 blurred with `sigma` (B,) pixels.
+    """Images made grey, solarised or blurred with `sigma` (B,) pixels, for `kind` (B,) 0, 1 or 2.
 
-    On the CPU each is only what it becomes. A GPU does all three to every image, rather than wait
-    for the host to learn which is which.
+    The CPU computes for each image only what it becomes. A GPU computes all three for every image,
+    since it would have to wait for the host to learn which is needed.
     """
     if images.device.type == "cpu":
         images = images.clone()
@@ -88,10 +90,10 @@ def one_of_three(images: torch.Tensor, kind: torch.Tensor, sigma: torch.Tensor) 
 
 
 def jittered(images: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-    """Brightness, contrast and saturation times `factors` (B, 3), each in its own order.
+    """Multiply brightness, contrast and saturation by `factors` (B, 3), in each image's own order.
 
-    `order` (B,) in 0..5 numbers the permutations of the three. Each blends the image with black,
-    with its mean grey or with its grey, and cuts off what leaves [0, 1].
+    `order` (B,) in 0..5 numbers the permutations of the three. They blend the image with black,
+    with its mean grey and with its grey version, and clip the values to [0, 1].
     """
     first = order // 2
     second = (first + 1 + order % 2) % 3
@@ -105,17 +107,19 @@ def jittered(images: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -
 
 
 def augmented(images: torch.Tensor, draws: torch.Tensor, symmetries: Symmetries) -> torch.Tensor:
-    """(B, 3, S, S) images and (B, DRAWS) numbers in [0, 1) on their device to changed images.
+    """Images (B, 3, S, S), changed as (B, DRAWS) numbers in [0, 1) on their device say.
 
-    They are flipped only where `symmetries` allow it: a mirror turns some classes into others.
-    Raises ValueError for images that are not square RGB of at least 7 pixels a side.
+    They are flipped only if `symmetries` allow it: a mirror turns some classes into others.
+
+    Raises:
+        ValueError: images that are not square RGB of at least 7 pixels per side.
     """
     if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
         raise ValueError(f"3-Augment takes (B, 3, S, S) images, given {tuple(images.shape)}")
     if images.shape[-1] <= BLUR_PX:
         raise ValueError(
             f"3-Augment reflects {BLUR_PX} pixels at the edges, so images need at least "
-            f"{BLUR_PX + 1} pixels a side, given {images.shape[-1]}"
+            f"{BLUR_PX + 1} pixels per side, given {images.shape[-1]}"
         )
     row, column, mirror, one, sigma, order = draws[:, :-3].unbind(1)
     shifts = torch.stack((row, column), 1).mul(2 * SHIFT_PX + 1).long() - SHIFT_PX

@@ -278,5 +278,5 @@ def test_other_than_square_rgb_is_refused(shape):
 
 
 def test_images_too_small_to_reflect_are_refused():
-    with pytest.raises(ValueError, match=r"at least 7 pixels a side, given 6"):
+    with pytest.raises(ValueError, match=r"at least 7 pixels per side, given 6"):
         augmented(images(side=6), uniform(4))
