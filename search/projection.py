@@ -142,6 +142,7 @@ class Projection:
         self.client.set_tag(run_id, Tag.STATE, state.value)
         if state == State.RUNNING:
             self.client.update_run(run_id, status="RUNNING")
+            self._settled -= {(record.key, settled) for settled in STATUS.values()}
             return
         if record.reason:
             self.client.set_tag(run_id, Tag.REASON, record.reason)
