@@ -75,7 +75,7 @@ class Sweep:
         plan, left = self.plan, self.plan.published
         for point in plan.searched.published:
             params = {k: v for k, v in point.params.items() if k in plan.searched.params}
-            if left and not plan.searched.outside(params) and study.feasible(params):
+            if left and not plan.searched.outside(params) and study.feasibility.holds(params):
                 study.enqueue(params, point.address)
                 left -= 1
 
