@@ -97,7 +97,10 @@ class Trial:
         """What differs from the configuration that trained here before; the data may have moved."""
         path = self._files.config
         now = self.config.flat()
-        before = json.loads(path.read_text()) if path.exists() else now
+        try:
+            before = json.loads(path.read_text()) if path.exists() else now
+        except ValueError:  # damaged: the first epoch writes it again
+            before = now
         return [
             f"{name}: was {before.get(name)!r}, now {now.get(name)!r}"
             for name in sorted((before.keys() | now.keys()) - {"data"})
@@ -105,7 +108,10 @@ class Trial:
         ]
 
     def _restored(self, lines: list[Line]) -> list[Line]:
-        """Load the newest sound commit; returns the lines up to it, as the log is to hold them."""
+        """Load the newest sound commit; returns the lines up to it, as the log is to hold them.
+
+        A commit has them all, so that damaged ones are replaced; an earlier version's has its own.
+        """
         name = None
         if self.team.leads:
             name, self.notes = checkpoint.latest(self._files.checkpoints)
@@ -117,6 +123,8 @@ class Trial:
             self.best, last = state["best"], Line.of(state["line"])
             self.epochs_done = last.epoch
             reached = [line for line in lines if line.epoch < self.epochs_done] + [last]
+            if "lines" in state:
+                reached = [Line.of(line) for line in state["lines"]]
         return reached
 
     def _note_start(self, **event: Any) -> None:
@@ -146,7 +154,8 @@ class Trial:
                 raise
             reason = f"out of memory in epoch {number}: {str(error).splitlines()[0]}"
             line = Line(epoch=number, state="infeasible", reason=reason)
-        line = replace(line, notes=tuple(self.notes), ended_unix_s=time.time())
+        digests = self._files.digests() if line.done and self.team.leads else {}
+        line = replace(line, notes=tuple(self.notes), ended_unix_s=time.time(), files=digests)
         self.notes = []
         self.epochs_done, self.finished = number, line.done
         self._record(line)
@@ -223,8 +232,10 @@ class Trial:
         """Commit first, then the line: whoever has seen the line finds the commit."""
         if not self.team.leads:
             return
+        self._lines = [*self._lines, line]
         if not self.finished:
             state = {**self.learner.state(), "best": self.best, "line": line.document()}
+            state["lines"] = [one.document() for one in self._lines]
             name = f"epoch-{self.epochs_done:05d}"
             checkpoint.commit(self._files.checkpoints, name, state, keep=2)
         trial_log.append(self._files.metrics, line)
