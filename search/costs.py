@@ -101,7 +101,7 @@ class Costs:
                 values = scalars(headline)
                 record.metrics |= values
                 projection.efficiency(record, values, tags(headline))
-            if rows := self._rows(record, measured):
+            if rows := self.rows(record):
                 rows.sort(key=lambda row: row != headline)
                 projection.attach(record, "efficiency.json", rows)
                 models.write(record, rows)
@@ -120,9 +120,15 @@ class Costs:
         }
         return found[max(known, key=known.__getitem__)] if known else None
 
-    def _rows(self, record: Record, measured: Sequence[Identity]) -> list[Row]:
+    @property
+    def damages(self) -> list[str]:
+        """Which lines of the journal of measurements say nothing."""
+        return self._results.damages
+
+    def rows(self, record: Record) -> list[Row]:
         """Every row of a trial's architecture: all devices, settings and image sizes."""
         subject = subject_of(record, self._plan)
         model = (subject.model, dict(subject.params), subject.num_classes)
+        measured = self._results.identities
         same = [i for i in measured if (i.model, dict(i.params), i.num_classes) == model]
         return [row for identity in same if (row := self._results.get(identity)) is not None]

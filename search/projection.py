@@ -7,7 +7,7 @@ the time of its line. So MLflow can be rebuilt from the other two.
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.mlflow_contract import (
@@ -58,6 +58,20 @@ def runs_of_trials(client: Any, experiment_id: str, sweep: str) -> list[Any]:
     return runs_of(client, [experiment_id], {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL})
 
 
+def final_scalars(
+    folder: TrialFolder, lines: Sequence[Line]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The numbers of a trial that has ended; of its training times, why some are missing."""
+    measured = [line for line in lines if "valid_top1" in line.metrics]
+    if not measured:
+        return {}, {}
+    best = max(measured, key=lambda line: line.metrics["valid_top1"])
+    final = {"best_valid_top1": best.metrics["valid_top1"], "best_epoch": float(best.epoch)}
+    final |= {name: value for name, value in lines[-1].metrics.items() if name in FINAL}
+    times, reasons = of_folder(folder, lines)
+    return final | times, reasons
+
+
 class Projection:
     """Writes one sweep into MLflow; each method brings a part of it up to date.
 
@@ -89,6 +103,8 @@ class Projection:
     def _experiment_id(self) -> str:
         found = self.client.get_experiment_by_name(self._plan.variant)
         if found is not None:
+            if found.lifecycle_stage == "deleted":  # in MLflow's pages; its runs come back, too
+                self.client.restore_experiment(found.experiment_id)
             return found.experiment_id
         location = None if self._remote else f"{self._artifacts}/{self._plan.variant}"
         return self.client.create_experiment(self._plan.variant, artifact_location=location)
@@ -142,6 +158,7 @@ class Projection:
         self.client.set_tag(run_id, Tag.STATE, state.value)
         if state == State.RUNNING:
             self.client.update_run(run_id, status="RUNNING")
+            self._settled -= {(record.key, settled) for settled in STATUS.values()}
             return
         if record.reason:
             self.client.set_tag(run_id, Tag.REASON, record.reason)
@@ -183,13 +200,9 @@ class Projection:
 
         What there is no time of has its reason in a tag.
         """
-        measured = [line for line in lines if "valid_top1" in line.metrics]
-        if measured:
-            best = max(measured, key=lambda line: line.metrics["valid_top1"])
-            final = {"best_valid_top1": best.metrics["valid_top1"], "best_epoch": best.epoch}
-            final |= {name: value for name, value in lines[-1].metrics.items() if name in FINAL}
-            times, reasons = of_folder(folder, lines)
-            self._scalars(run_id, final | times, lines[-1], 0)
+        values, reasons = final_scalars(folder, lines)
+        if values:
+            self._scalars(run_id, values, lines[-1], 0)
             if why := "; ".join(f"{name}: {reason}" for name, reason in reasons.items()):
                 self.client.set_tag(run_id, Tag.TRAINING_TIME_REASON, why)
 

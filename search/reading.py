@@ -2,13 +2,16 @@
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
+from reports.mlflow_contract import sqlite_file
 from search import lock
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
+from search.study_file import StudyFile, in_memory
 from search.sweep_folder import SweepFolder, add_options, sweeps
 from spaces.space import nearest
 from trainables.errors import BadRequestError, StorageError
@@ -24,20 +27,19 @@ def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
 
 
 def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
-    """The plan and the study of a sweep. Raises StorageError without them."""
+    """The plan and a copy of the study of a sweep. Raises StorageError without them."""
     folder = SweepFolder.of(home, sweep)
-    file = folder.study.resolve()
-    if not database and not file.exists():  # SQLite would make it
-        raise StorageError([f"the study {file} is missing; if it is elsewhere: --database URL"])
-    url = database or f"sqlite:///{file}"
     try:
         plan = Plan.load(folder.plan)
     except (ValueError, TypeError) as error:
         raise StorageError([f"{folder.plan} cannot be read: {error}"]) from error
+    storage = _external(database) if database else _own(folder, home, plan)
     try:
-        loaded = optuna.load_study(study_name=sweep, storage=url)
+        loaded = optuna.load_study(study_name=sweep, storage=storage)
     except KeyError as error:
         raise StorageError([f"no study {sweep!r} in its database"]) from error
+    if database:
+        loaded = _in_memory(loaded)
     study = SweepStudy(
         loaded,
         plan.searched,
@@ -46,6 +48,38 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
         trials=plan.trials,
     )
     return plan, study
+
+
+def _own(folder: SweepFolder, home: Home, plan: Plan) -> Any:
+    """A copy of the sweep's own study; it is not mended here, for nothing is changed."""
+    file = StudyFile(folder)
+    if damage := file.damage():
+        words = f"python -m search.run {plan.variant} --name {plan.sweep} --home {home} --resume"
+        raise StorageError([f"the study {file.path} is damaged ({damage}); {words} heals it"])
+    if not file.path.exists():
+        raise StorageError(
+            [f"the study {file.path} is missing; if it is elsewhere: --database URL"]
+        )
+    return file.snapshot()
+
+
+def _external(database: str) -> Any:
+    """The studies in another database, which must be there."""
+    file = sqlite_file(database)
+    if file is None:
+        return optuna.storages.RDBStorage(database, skip_table_creation=True)
+    if not file.is_file():
+        raise StorageError([f"there is no database {file}"])
+    return in_memory(file)
+
+
+def _in_memory(stored: optuna.Study) -> optuna.Study:
+    """A copy, since a study that is opened ends what was cut off."""
+    storage = optuna.storages.InMemoryStorage()
+    optuna.copy_study(
+        from_study_name=stored.study_name, from_storage=stored._storage, to_storage=storage
+    )
+    return optuna.load_study(study_name=stored.study_name, storage=storage)
 
 
 def mistakes(given: argparse.Namespace) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from spaces.space import Value
 
+ACCEPTED = "trained"  # as studies on disks call it
+
 
 class State(StrEnum):
     """What became of a trial; every state except `RUNNING` is final.
@@ -40,6 +42,23 @@ class Record:
     epoch: int = 0
     value: float | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def noted(
+        cls, number: int, attributes: Mapping[str, Any], *, epoch: int, value: float | None
+    ) -> "Record":
+        """The trial whose `attributes` a study has."""
+        return cls(
+            number=number,
+            key=attributes["trial_key"],
+            params=attributes["params"],
+            state=State(attributes.get("state", State.RUNNING)),
+            reason=attributes.get("reason", ""),
+            published=attributes.get("published", ""),
+            accepted=attributes[ACCEPTED],
+            epoch=epoch,
+            value=value,
+        )
 
 
 def config_hash(params: Mapping[str, Value]) -> str:

@@ -111,7 +111,9 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
             sweep.measure(way)
         sweep.finish()
         sweep.report()
-    if sweep.study.gave_up:
+    if sweep.study.exhausted:
+        sweep.say(sweep.study.gave_up)
+    elif sweep.study.gave_up:
         sweep.say(f"error: {sweep.study.gave_up}")
         return Exit.BAD_REQUEST
     failed = any(record.state == State.FAILED for record in sweep.study.accepted)

@@ -32,6 +32,20 @@ def suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
     raise TypeError(f"{name}: no way to draw from {domain!r}")
 
 
+def distribution(domain: Domain) -> optuna.distributions.BaseDistribution:
+    """What Optuna notes beside a value that `suggest` drew from `domain`."""
+    match domain:
+        case Integer():
+            return optuna.distributions.IntDistribution(
+                domain.low, domain.high, step=domain.step, log=domain.log
+            )
+        case Real():
+            return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
+        case Choice():
+            return optuna.distributions.CategoricalDistribution(domain.values)
+    raise TypeError(f"{domain!r} is no domain that can be drawn from")
+
+
 def sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     """Multivariate TPE for suggestion `number` of the sweep with `seed`.
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from search.feasibility import Constraints
 from search.record import Record, State
 from search.sampling import create
-from search.study import Constraints, SweepStudy
+from search.study import SweepStudy
 from spaces.space import Space, Value
 
 

@@ -5,19 +5,20 @@ kept in memory that the study's storage does not hold.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.record import Record, State, config_hash
+from search.enumeration import enumerable, untried
+from search.feasibility import Constraints, Feasibility
+from search.record import ACCEPTED, Record, State, config_hash
 from search.sampling import OUTCOMES, sampler, suggest
 from spaces.space import Space, Value
 
-_ACCEPTED = "trained"  # as studies on disks call it
-Constraints = Mapping[str, tuple[Callable[[dict[str, Value]], float], float]]
 REJECTIONS = 300  # suggestions in a row that may be infeasible or known before a search gives up
+SAMPLED = 20  # of them are the sampler's, if the space is finite; the others enumerate it
 
 
 class SweepStudy:
@@ -42,37 +43,30 @@ class SweepStudy:
         self.space, self.trials = space, trials
         self.listeners: list[Callable[[Record], None]] = []
         self._study, self._directions = study, dict(directions)
-        self._image_size, self._seed = image_size, seed
+        self._seed = seed
+        self.feasibility = Feasibility(space, image_size, constraints or {})
+        self._rest: Iterator[dict[str, Value]] | None = None  # of a finite space
         self._better = max if next(iter(self._directions.values())) == "max" else min
-        self._constraints = constraints or {}
         self._live: dict[str, optuna.Trial] = {}
         self.records: dict[str, Record] = {}
         self._known: dict[str, str] = {}
         self._interrupted: list[str] = []
         self._half_asked: list[int] = []  # storage ids of published points cut off while asked
-        self.gave_up = ""
+        self.gave_up, self.exhausted = "", False
         for frozen in study.get_trials(deepcopy=False):
             self._remember(frozen)
 
     def _remember(self, frozen: FrozenTrial) -> None:
         attributes = frozen.user_attrs
-        judged = attributes.get(_ACCEPTED) or "state" in attributes
+        judged = attributes.get(ACCEPTED) or "state" in attributes
         if "trial_key" not in attributes or not judged:  # waiting, or cut off while being asked
             if frozen.state == TrialState.RUNNING and "published" in attributes:
                 self._half_asked.append(frozen._trial_id)
             elif frozen.state == TrialState.RUNNING:  # the next one is asked with the same seed
                 self._study.tell(frozen.number, state=TrialState.FAIL)
             return
-        record = Record(
-            number=frozen.number,
-            key=attributes["trial_key"],
-            params=attributes["params"],
-            state=State(attributes.get("state", State.RUNNING)),
-            reason=attributes.get("reason", ""),
-            published=attributes.get("published", ""),
-            accepted=attributes[_ACCEPTED],
-            epoch=frozen.last_step or 0,
-            value=self._best_of(frozen),
+        record = Record.noted(
+            frozen.number, attributes, epoch=frozen.last_step or 0, value=self._best_of(frozen)
         )
         if frozen.state == TrialState.RUNNING:
             if record.state != State.RUNNING:  # told, but cut off before the study knew
@@ -95,6 +89,11 @@ class SweepStudy:
         """The trials that were accepted for training, in their order."""
         return [record for record in self.records.values() if record.accepted]
 
+    def stored(self) -> dict[str, FrozenTrial]:
+        """The trials as the study's storage has them, by key."""
+        trials = self._study.get_trials(deepcopy=False)
+        return {t.user_attrs["trial_key"]: t for t in trials if "trial_key" in t.user_attrs}
+
     @property
     def unfinished(self) -> bool:
         """Whether trials are running or missing."""
@@ -108,23 +107,40 @@ class SweepStudy:
     def next(self) -> Record | None:
         """The next trial to run: an interrupted one first, else a new one; None if all are out.
 
-        None too, with the reason in `gave_up`, if nothing feasible and new can be found.
+        None too, with the reason in `gave_up`, if nothing feasible and new can be found; that is
+        `exhausted` if the space is finite and holds no other.
         """
         if self._interrupted:
             return self.records[self._interrupted.pop(0)]
         if len(self.accepted) >= self.trials:
             return None
-        for _ in range(REJECTIONS):
+        for rejections in range(REJECTIONS):
+            if rejections >= SAMPLED and enumerable(self.space) and not self._enqueue_untried():
+                break
             record = self._ask()
             if record.state == State.RUNNING:
                 self._announce(record)
                 return record
-        reasons = [record.reason for record in self.records.values() if record.reason]
+        if self.exhausted:
+            self.gave_up = f"every configuration was tried: {len(self.accepted)}"
+            return None
+        refused = [record for record in self.records.values() if record.reason]
+        refused.sort(key=lambda record: record.state == State.INFEASIBLE)  # those say more
         self.gave_up = (
             f"{REJECTIONS} suggestions in a row were infeasible or known, the last because: "
-            f"{reasons[-1]}; loosen the limit or widen the space"
+            f"{refused[-1].reason}; loosen the limit or widen the space"
         )
         return None
+
+    def _enqueue_untried(self) -> bool:
+        """Have another configuration of a finite space asked next; whether there was one."""
+        if self._rest is None:
+            self._rest = untried(self.feasibility, self._known.keys(), self._seed)
+        params = next(self._rest, None)
+        if params is not None:
+            self._study.enqueue_trial(params)
+        self.exhausted = params is None and bool(self.accepted)
+        return params is not None
 
     def _ask(self) -> Record:
         self._study.sampler = sampler(self._seed, len(self.records))
@@ -146,7 +162,7 @@ class SweepStudy:
             published=trial.user_attrs.get("published", ""),
             accepted=state == State.RUNNING,
         )
-        for name, value in (("params", params), (_ACCEPTED, record.accepted), ("trial_key", key)):
+        for name, value in (("params", params), (ACCEPTED, record.accepted), ("trial_key", key)):
             trial.set_user_attr(name, value)
         self.records[key] = record
         if state == State.RUNNING:
@@ -162,27 +178,11 @@ class SweepStudy:
         """Whether a suggestion is worth training. What it breaks is told as a constraint."""
         if identity in self._known:
             return State.DUPLICATE, f"the same configuration as {self._known[identity]}"
-        excesses = self._excesses(params)
+        excesses = self.feasibility.excesses(params)
         for name, (excess, _) in excesses.items():
             trial.set_constraint(name, excess)
         reasons = [reason for excess, reason in excesses.values() if excess > 0]
         return (State.INFEASIBLE, "; ".join(reasons)) if reasons else (State.RUNNING, "")
-
-    def _excesses(self, params: dict[str, Value]) -> dict[str, tuple[float, str]]:
-        """By how much each constraint is broken (above 0: it is), and how to say so."""
-        broken = self.space.broken(params, self._image_size)
-        found = {"rules": (float(len(broken)), "; ".join(broken))}
-        if broken:  # what breaks a rule cannot be built, so it has no quantities
-            return found
-        for name, (quantity, limit) in self._constraints.items():
-            value = quantity(params)
-            found[name] = (value - limit, f"{name} {value:.4g} exceeds the limit {limit:.4g}")
-        return found
-
-    def feasible(self, params: Mapping[str, Value]) -> bool:
-        """Whether values of the searched parameters keep all rules and limits."""
-        known = {**self.space.fixed, **params}
-        return all(excess <= 0 for excess, _ in self._excesses(known).values())
 
     def report(self, key: str, epoch: int, metrics: Mapping[str, Any]) -> bool:
         """Note the metrics of an epoch; returns whether the trial should stop early.

@@ -6,6 +6,7 @@ from rich.console import Console
 from reports.build import build
 from reports.mlflow_contract import address
 from search import cluster, tuner
+from search.adoption import adopt
 from search.costs import Costs, counter
 from search.measuring import Measuring
 from search.plan import OBJECTIVE, Plan
@@ -43,15 +44,19 @@ class Sweep:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _study(self) -> SweepStudy:
-        request, plan, file = self.request, self.plan, StudyFile(self.request.folder)
+        request, plan, file = self.request, self.plan, StudyFile(self.request.folder, self.say)
         if request.database:
             storage = optuna.storages.RDBStorage(request.database)
         else:
             if healed := file.heal():
                 self.say(f"note: {healed}")
             storage = file.storage()
+        stored = create(plan.sweep, OBJECTIVE, storage, plan.epochs)
+        if adopted := adopt(stored, plan, request.folder):
+            where = "were found in their folders"
+            self.say(f"note: {len(adopted)} trials that the study did not know {where}")
         study = SweepStudy(
-            create(plan.sweep, OBJECTIVE, storage, plan.epochs),
+            stored,
             plan.searched,
             directions=OBJECTIVE,
             image_size=plan.image_size,
@@ -70,7 +75,7 @@ class Sweep:
         plan, left = self.plan, self.plan.published
         for point in plan.searched.published:
             params = {k: v for k, v in point.params.items() if k in plan.searched.params}
-            if left and not plan.searched.outside(params) and study.feasible(params):
+            if left and not plan.searched.outside(params) and study.feasibility.holds(params):
                 study.enqueue(params, point.address)
                 left -= 1
 

@@ -48,6 +48,10 @@ class SweepFolder:
         """The trials that have a folder."""
         return {path.name for path in self.trials.iterdir()} if self.trials.is_dir() else set()
 
+    def trained_keys(self) -> set[str]:
+        """The trials whose folder says what is trained there."""
+        return {key for key in self.trial_keys() if self.trial(key).config.exists()}
+
     @property
     def stages(self) -> Path:
         """First stages, which trials share."""

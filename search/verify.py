@@ -10,82 +10,32 @@ measurements. Exit codes: 0 all agree, 1 they do not,
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from reports.mlflow_contract import STATUS, Tag, address
+from reports.mlflow_contract import Kind, Tag, address, runs_of
 from search import reading
+from search.agreement import TrialCheck, Verdict
 from search.costs import Costs
 from search.plan import Plan
 from search.projection import Projection, client_of, runs_of_trials
-from search.record import Record, State
 from search.study import SweepStudy
 from search.sweep_folder import SweepFolder
-from trainables import checkpoint, records, trial_log
 from trainables.errors import Exit, exit_code
 from trainables.home import Home
 from trainables.provenance import facts
-from trainables.trial_folder import TrialFolder
-from trainables.trial_log import Line
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What was counted, and every disagreement."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    disagreements: list[str] = field(default_factory=list)
-
-
-def _folder(record: Record, folder: TrialFolder, verdict: Verdict) -> list[Line]:
-    """Check a trial's folder against the study; returns its lines."""
-    lines = trial_log.read(folder.metrics)
-    wrong = verdict.disagreements
-    epochs = [line.epoch for line in lines]
-    if epochs != list(range(1, len(epochs) + 1)):
-        wrong.append(f"{record.key}: the epochs of metrics.jsonl are {epochs}")
-    if record.state == State.RUNNING:
-        wrong.append(f"{record.key}: still running in the study; --resume finishes it")
-    if record.epoch > max(epochs, default=0):
-        wrong.append(f"{record.key}: the study knows epoch {record.epoch}, the folder does not")
-    if record.state == State.COMPLETE and not (lines and lines[-1].state == "complete"):
-        wrong.append(f"{record.key}: complete in the study, but its folder has no final line")
-    if record.state == State.COMPLETE:
-        damage = checkpoint.damage(folder.best)
-        wrong.extend([damage] if damage else [])
-    attempts = records.read_lines(folder.attempts)
-    begun = [line["epoch"] for line in attempts if line["event"] == "epoch"]
-    opened = sum(line["event"] == "open" for line in attempts)
-    repeated = len(begun) - len(set(begun))
-    verdict.counts["epochs"] += len(epochs)
-    verdict.counts["repeated epochs"] += repeated
-    verdict.counts["restarts"] += max(0, opened - 1)
-    if repeated > max(0, opened - 1):
-        wrong.append(f"{record.key}: {repeated} epochs repeated in {opened - 1} restarts")
-    return lines
-
-
-def _run(record: Record, runs: list[Any], lines: list[Line], client: Any, verdict: Verdict) -> None:
-    """Check a trial's MLflow run against the study and the folder."""
-    wrong = verdict.disagreements
-    if len(runs) != 1:
-        wrong.append(f"{record.key}: {len(runs)} MLflow runs")
-        return
-    run = runs[0]
-    if run.info.status != STATUS[record.state]:
-        wrong.append(f"{record.key}: {record.state} in the study, {run.info.status} in MLflow")
-    for name in ("train_loss", "valid_top1"):
-        wanted = {line.epoch: line.metrics[name] for line in lines if name in line.metrics}
-        points = client.get_metric_history(run.info.run_id, name)
-        found = Counter(point.step for point in points)
-        if sorted(found) != sorted(wanted) or any(n > 1 for n in found.values()):
-            wrong.append(f"{record.key}: {name} has steps {sorted(found.elements())} in MLflow")
-        elif any(point.value != wanted[point.step] for point in points):
-            wrong.append(f"{record.key}: {name} has other values in MLflow than in its folder")
 
 
 def rebuild(study: SweepStudy, plan: Plan, home: Home, uri: str) -> None:
-    """Write a sweep into MLflow again, as its study, its folders and the measurements have it."""
+    """Write a sweep into MLflow again, as its study, its folders and the measurements have it.
+
+    Runs that say otherwise, that there are twice, or that no trial has are deleted there.
+    """
+    projection = Projection(uri, home, plan, facts())
+    client, experiment = projection.client, projection.experiment_id
+    for run_id in verify(study, plan, home, client).stale:
+        for child in runs_of(client, [experiment], {Tag.PARENT: run_id}):
+            client.delete_run(child.info.run_id)
+        client.delete_run(run_id)
     projection = Projection(uri, home, plan, facts())
     for record in study.accepted:
         projection.trial(record)
@@ -93,24 +43,50 @@ def rebuild(study: SweepStudy, plan: Plan, home: Home, uri: str) -> None:
     projection.sweep("RUNNING" if study.unfinished else "FINISHED")
 
 
+def _runs(client: Any, plan: Plan, verdict: Verdict) -> tuple[str, dict[str, list[Any]]]:
+    """The id of the sweep's own run, and the runs of its trials by their key."""
+    runs: dict[str, list[Any]] = {}
+    experiment = client.get_experiment_by_name(plan.variant)
+    if experiment is None or experiment.lifecycle_stage == "deleted":
+        verdict.disagreements.append(f"MLflow has no experiment {plan.variant!r}")
+        return "", runs
+    for run in runs_of_trials(client, experiment.experiment_id, plan.sweep):
+        runs.setdefault(run.data.tags[Tag.TRIAL_KEY], []).append(run)
+    own = {Tag.SWEEP: plan.sweep, Tag.KIND: Kind.SWEEP}
+    parents = runs_of(client, [experiment.experiment_id], own)
+    if len(parents) != 1:
+        verdict.disagreements.append(f"{len(parents)} MLflow runs of the sweep itself")
+    return parents[-1].info.run_id if parents else "", runs
+
+
 def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
     """Compare the three, trial by trial, and look for what none of them should have."""
     verdict = Verdict()
     wrong = verdict.disagreements
-    folder = SweepFolder.of(home, plan.sweep)
+    folder, costs, stored = SweepFolder.of(home, plan.sweep), Costs(home, plan), study.stored()
+    wrong += costs.damages
     known = {record.key: record for record in study.accepted}
-    experiment = client.get_experiment_by_name(plan.variant)
-    runs: dict[str, list[Any]] = {}
-    for run in runs_of_trials(client, experiment.experiment_id, plan.sweep) if experiment else []:
-        runs.setdefault(run.data.tags[Tag.TRIAL_KEY], []).append(run)
+    parent, runs = _runs(client, plan, verdict)
     for key, record in known.items():
-        lines = _folder(record, folder.trial(key), verdict)
-        _run(record, runs.get(key, []), lines, client, verdict)
+        check, damages = TrialCheck(record, plan, folder.trial(key), verdict), len(wrong)
+        check.study(stored[key])
+        lines = check.lines(stored[key])
+        check.files(lines)
+        sound, twins = len(wrong) == damages, runs.get(key, [])
+        if len(twins) != 1:
+            wrong.append(f"{key}: {len(twins)} MLflow runs")
+        for run in twins[:1]:
+            check.run(run, parent, lines, client, costs.rows(record))
+            if not sound:  # what MLflow has may be all that is left
+                verdict.stale.discard(run.info.run_id)
+        verdict.stale |= {run.info.run_id for run in twins[1:]}
         verdict.counts[record.state] += 1
     wrong += [
         f"{key}: a folder the study does not know" for key in folder.trial_keys() - set(known)
     ]
-    wrong += [f"{key}: a run the study does not know" for key in set(runs) - set(known)]
+    for key in set(runs) - set(known):
+        wrong.append(f"{key}: a run the study does not know")
+        verdict.stale |= {run.info.run_id for run in runs[key]}
     identities = Counter(str(sorted(record.params.items())) for record in known.values())
     wrong += [f"trained {n} times: {c}" for c, n in identities.items() if n > 1]
     return verdict
@@ -129,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verdict = verify(study, plan, given.home, client_of(uri))
         counts = ", ".join(f"{n} {what}" for what, n in verdict.counts.items())
         sys.stdout.write(f"{plan.sweep}: {len(study.accepted)} trials ({counts})\n")
+        if verdict.older:
+            said = f"note: {len(verdict.older)} trials are of an earlier version, without digests"
+            sys.stdout.write(f"  {said}: what only their folders hold is not checked\n")
         for disagreement in verdict.disagreements:
             sys.stdout.write(f"  {disagreement}\n")
         agreed = "they do not agree" if verdict.disagreements else "study, folders and MLflow agree"

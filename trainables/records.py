@@ -1,24 +1,78 @@
-"""Small files that survive a crash: JSON lines appended, JSON documents replaced in one rename."""
+"""Small files that survive a crash: JSON lines appended, JSON documents replaced in one rename.
 
+Each line carries a digest of itself, so that a changed or damaged one is noticed, and named.
+"""
+
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+_SEAL, _DIGITS = "sha256", 16
+
+
+def _sealed(line: dict[str, Any]) -> str:
+    """A line as it is written: JSON, and in it a digest of what else it holds."""
+    return json.dumps(line | {_SEAL: _digest(line)}) + "\n"
+
+
+def _digest(line: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(line).encode()).hexdigest()[:_DIGITS]
+
+
+def parse(text: bytes) -> dict[str, Any]:
+    """What was written as a line. Raises ValueError if it is not what was written.
+
+    Lines of earlier versions have no digest: they only have to be JSON objects.
+    """
+    line = json.loads(text)
+    if not isinstance(line, dict):
+        raise ValueError("no JSON object")
+    seal = line.pop(_SEAL, None)
+    if seal is not None and seal != _digest(line):
+        raise ValueError("not what was written: its digest differs")
+    return line
+
+
+class Lines(NamedTuple):
+    """The lines of a file that are sound, what is wrong with the others, whether all are sealed."""
+
+    sound: list[Any]
+    damages: list[str]
+    sealed: bool
+
+
+def scan(path: Path, read: Callable[[dict[str, Any]], Any] = dict) -> Lines:
+    """The lines of `path`, each as `read` makes it out; a damaged one is named and left out.
+
+    A last line torn by a crash is left out, too, and not named: it was never written. `read` raises
+    KeyError, TypeError or ValueError for a line that says nothing to it.
+    """
+    found = Lines([], [], sealed=True)
+    if not path.exists():
+        return found
+    sealed = True
+    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            found.sound.append(read(parse(text)))
+            sealed = sealed and f'"{_SEAL}"'.encode() in text
+        except (KeyError, TypeError, ValueError) as error:
+            found.damages.append(f"{path}, line {number} is damaged ({error})")
+    return found._replace(sealed=sealed)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON lines of `path`, none if it is missing; leaves out a last line torn by a crash."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    """The sound JSON lines of `path`, none if it is missing."""
+    return scan(path).sound
 
 
 def append_line(path: Path, line: dict[str, Any], *, sync: bool) -> None:
     """Append one JSON line; with `sync`, it is on disk before this returns."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(_sealed(line))
         if sync:
             file.flush()
             os.fsync(file.fileno())
@@ -52,7 +106,7 @@ def replace(path: Path, text: str) -> None:
 
 
 def replace_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    replace(path, "".join(json.dumps(line) + "\n" for line in lines))
+    replace(path, "".join(map(_sealed, lines)))
 
 
 def replace_json(path: Path, content: Any) -> None:

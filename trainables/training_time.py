@@ -12,10 +12,9 @@ from datetime import datetime
 from statistics import median
 from typing import Any, NamedTuple
 
-from trainables import records
 from trainables.metrics import TRAINING_TIME
 from trainables.trial_folder import TrialFolder
-from trainables.trial_log import Line
+from trainables.trial_log import Line, scan_attempts
 
 Event = Mapping[str, Any]  # one line of `attempts.jsonl`
 Metrics = Mapping[str, float]  # those of one epoch
@@ -37,10 +36,14 @@ def of_folder(folder: TrialFolder, lines: Sequence[Line]) -> TrainingTime:
     """
     try:
         workers = json.loads(folder.provenance.read_text())["workers"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"provenance.json does not say who trained the trial ({type(error).__name__})"
         return TrainingTime({}, dict.fromkeys(TRAINING_TIME, why))
-    return training_time(lines, records.read_lines(folder.attempts), workers)
+    try:
+        return training_time(lines, scan_attempts(folder.attempts).sound, workers)
+    except (KeyError, TypeError, ValueError) as error:  # as damaged lines leave them
+        why = f"the trial's lines do not tell it ({type(error).__name__}: {error})"
+        return TrainingTime({}, dict.fromkeys(TRAINING_TIME, why))
 
 
 def training_time(

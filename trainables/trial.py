@@ -95,17 +95,17 @@ class Trial:
             found = trial_log.read(self._files.metrics), self._changes()
         lines, changes = self.team.agree(found)
         if changes:
-            raise ValueError(
-                f"{self.directory} holds another trial ({'; '.join(changes)}); "
-                "give another directory or remove this one"
-            )
+            said = f"{self.directory} holds another trial ({'; '.join(changes)})"
+            raise ValueError(f"{said}; give another directory or remove this one")
         return lines
 
     def _changes(self) -> list[str]:
         """Differences from the configuration that trained here before; the data may have moved."""
-        path = self._files.config
-        now = self.config.flat()
-        before = json.loads(path.read_text()) if path.exists() else now
+        path, now = self._files.config, self.config.flat()
+        try:
+            before = json.loads(path.read_text()) if path.exists() else now
+        except ValueError:  # damaged: the first epoch writes it again
+            before = now
         return [
             f"{name}: was {before.get(name)!r}, now {now.get(name)!r}"
             for name in sorted((before.keys() | now.keys()) - {"data"})
@@ -113,7 +113,10 @@ class Trial:
         ]
 
     def _restored(self, lines: list[Line]) -> list[Line]:
-        """Load the newest commit that is whole; returns the lines up to it, which the log keeps."""
+        """Load the newest commit that is whole; returns the lines up to it, which the log keeps.
+
+        A commit has them all, so that damaged ones are replaced; an earlier version's has its own.
+        """
         name = None
         if self.team.leads:
             name, self.notes = checkpoint.latest(self._files.checkpoints)
@@ -124,7 +127,8 @@ class Trial:
             self.learner.load(state)
             self.best, last = state["best"], Line.of(state["line"])
             self.epochs_done = last.epoch
-            reached = [line for line in lines if line.epoch < self.epochs_done] + [last]
+            earlier = [line for line in lines if line.epoch < self.epochs_done] + [last]
+            reached = [Line.of(line) for line in state["lines"]] if "lines" in state else earlier
         return reached
 
     def _note_start(self, **event: Any) -> None:
@@ -154,7 +158,8 @@ class Trial:
                 raise
             reason = f"out of memory in epoch {number}: {str(error).splitlines()[0]}"
             line = Line(epoch=number, state="infeasible", reason=reason)
-        line = replace(line, notes=tuple(self.notes), ended_unix_s=time.time())
+        digests = self._files.digests() if line.done and self.team.leads else {}
+        line = replace(line, notes=tuple(self.notes), ended_unix_s=time.time(), files=digests)
         self.notes = []
         self.epochs_done, self.finished = number, line.done
         self._record(line)
@@ -220,9 +225,8 @@ class Trial:
         scores = {split: self.learner.score(split) for split in ("valid", "test")}
         if self.team.leads:
             confusion = {split: score.confusion.int().tolist() for split, score in scores.items()}
-            classes = list(self.learner.dataset.classes)
-            record = {"classes": classes, "rows": "true class", **confusion}
-            records.replace_json(self._files.confusion, record)
+            classes = {"classes": list(self.learner.dataset.classes), "rows": "true class"}
+            records.replace_json(self._files.confusion, classes | confusion)
             checkpoint.commit(self._files.best.parent, self._files.best.name, self.best, keep=1)
         best = {"best_valid_top1": self.best["valid_top1"], "best_epoch": self.best["epoch"]}
         return {**best, **scores["test"].metrics("test")}
@@ -231,8 +235,10 @@ class Trial:
         """Write the commit before the line: whoever has seen the line finds the commit."""
         if not self.team.leads:
             return
+        self._lines = [*self._lines, line]
         if not self.finished:
             state = {**self.learner.state(), "best": self.best, "line": line.document()}
+            state["lines"] = [one.document() for one in self._lines]
             name = f"epoch-{self.epochs_done:05d}"
             checkpoint.commit(self._files.checkpoints, name, state, keep=2)
         trial_log.append(self._files.metrics, line)

@@ -1,5 +1,6 @@
 """What lies where in a trial's folder."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,12 @@ class TrialFolder:
     def confusion(self) -> Path:
         """Confusion matrices of the best epoch."""
         return self.path / "confusion.json"
+
+    def digests(self) -> dict[str, str]:
+        """The sha256 of each document that no other place holds whole, by its name."""
+        files = (self.config, self.provenance, self.confusion)
+        present = [file for file in files if file.exists()]
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in present}
 
     @property
     def checkpoints(self) -> Path:

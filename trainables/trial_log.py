@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ class Line:
 
     `metrics` are those of EPOCH in `trainables.metrics`, and those of FINAL after the last epoch of
     a complete trial. The last line has a `state`: `complete`, or `failed` / `infeasible` with a
-    `reason`. `notes` are for people. `ended_unix_s` is the time when the epoch ended, 0 before.
+    `reason`. `notes` are for people. `ended_unix_s` is the time when the epoch ended, 0 before. The
+    last line has the sha256 of the folder's `files`.
     """
 
     epoch: int
@@ -24,6 +26,7 @@ class Line:
     reason: str = ""
     notes: tuple[str, ...] = ()
     ended_unix_s: float = 0.0
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -32,14 +35,23 @@ class Line:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Line":
-        """The line in a `document`, ignoring other entries, such as those of a result of Tune."""
+        """The line in a `document`, ignoring other entries, such as those of a result of Tune.
+
+        Raises KeyError or TypeError if it holds no line.
+        """
+        numbers = {n: v for n, v in document.items() if n in EPOCH or n in FINAL}
+        if not all(
+            isinstance(value, (int, float)) for value in (document["epoch"], *numbers.values())
+        ):
+            raise TypeError("a number is none")
         return cls(
             epoch=document["epoch"],
-            metrics={n: v for n, v in document.items() if n in EPOCH or n in FINAL},
+            metrics=numbers,
             state=document.get("state"),
             reason=document.get("reason", ""),
             notes=tuple(document.get("notes", ())),
             ended_unix_s=document.get("ended_unix_s", 0.0),
+            files=document.get("files", {}),
         )
 
     def document(self) -> dict[str, Any]:
@@ -49,14 +61,30 @@ class Line:
             "reason": self.reason,
             "notes": list(self.notes),
             "ended_unix_s": self.ended_unix_s,
+            "files": dict(self.files),
         }
         told = {name: value for name, value in known.items() if value}
         return {"epoch": self.epoch, **self.metrics, "done": self.done, **told}
 
 
 def read(log: Path) -> list[Line]:
-    """The lines of a trial's `log`, none if there is no file; leaves out a torn last line."""
-    return [Line.of(document) for document in records.read_lines(log)]
+    """The sound lines of a trial's `log`; none if there is no file."""
+    return scan(log).sound
+
+
+def scan(log: Path) -> records.Lines:
+    """The lines of a trial's `log`, each a `Line`, and which of them are damaged."""
+    return records.scan(log, Line.of)
+
+
+def scan_attempts(path: Path) -> records.Lines:
+    """The events of a trial's `attempts.jsonl`, and which of them are damaged."""
+
+    def event(document: dict[str, Any]) -> dict[str, Any]:
+        datetime.fromisoformat(document.get("at", "2000-01-01"))
+        return document | {"event": str(document["event"]), "epoch": int(document["epoch"])}
+
+    return records.scan(path, event)
 
 
 def append(log: Path, line: Line) -> None:

@@ -1,11 +1,15 @@
 """A study that outlives what happens to its file."""
 
+import gc
 import shutil
 import sqlite3
+import subprocess
+import sys
 
 import optuna
 import pytest
 
+from search.lock import SweepLockedError
 from search.study_file import StudyFile
 from search.sweep_folder import SweepFolder
 from trainables.errors import StorageError
@@ -133,4 +137,113 @@ def test_the_log_of_a_damaged_study_is_not_replayed_onto_the_good_copy(tmp_path)
     log.write_bytes(b"a log of the damaged file")
     assert "using the previous good one" in StudyFile(SweepFolder(tmp_path)).heal()
     assert not log.exists()
+    assert known_trials(file) == 3
+
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+connection.execute("BEGIN EXCLUSIVE")
+connection.execute("CREATE TABLE of_a_holder (x)")
+connection.execute("COMMIT")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held_study(tmp_path):
+    """A healthy study with an older copy, held by another process for itself alone."""
+    file = studied(tmp_path)
+    file.keep()
+    studied(tmp_path, trials=2)
+    gc.collect()
+    line = [sys.executable, "-c", HOLDER, str(file.path)]
+    holder = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    yield file, holder
+    holder.kill()
+    holder.communicate()
+
+
+@pytest.mark.usefixtures("held_study")
+@pytest.mark.parametrize("ask", ["heal", "damage", "snapshot", "storage"])
+def test_a_held_study_is_not_damaged(tmp_path, monkeypatch, ask):
+    monkeypatch.setattr("search.study_file._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("search.study_file._PAUSE_SECONDS", 0.05)
+    said = []
+    file = StudyFile(SweepFolder(tmp_path), said.append)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(SweepLockedError, match="locked by another process"):
+        getattr(file, ask)()
+    assert len(said) == 1
+    assert "waiting up to" in said[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing put in its place"
+
+
+def test_a_study_is_gone_on_with_when_its_holder_ends(tmp_path, held_study, monkeypatch):
+    _, holder = held_study
+    monkeypatch.setattr("search.study_file._PAUSE_SECONDS", 0.05)
+    file = StudyFile(SweepFolder(tmp_path), lambda _: holder.kill())
+    assert file.heal() == ""
+    assert known_trials(file) == 5
+
+
+def test_a_study_that_cannot_be_opened_is_not_damaged(tmp_path, monkeypatch):
+    file = studied(tmp_path)
+    file.keep()
+
+    def unreadable(_file):
+        raise PermissionError(13, "Permission denied", str(file.path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("search.study_file._reader", unreadable)
+        with pytest.raises(OSError, match="Permission denied"):
+            file.heal()
+    assert not list(tmp_path.glob("*damaged*"))
+    file.path.unlink()
+    file.path.mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        file.heal()
+    assert file.path.is_dir()
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_READ])
+def test_an_operational_error_is_no_damage(tmp_path, monkeypatch, code):
+    file = studied(tmp_path)
+    file.keep()
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+
+    def failing(_file):
+        raise error
+
+    monkeypatch.setattr("search.study_file._reader", failing)
+    with pytest.raises(StorageError, match="disk I/O error"):
+        file.heal()
+    assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_a_missing_study_gives_way_to_the_good_copy(tmp_path):
+    file = studied(tmp_path)
+    file.keep()
+    for path in tmp_path.glob("study.db*"):
+        if path.name != "study.db.good":
+            path.unlink()
+    assert "it is missing" in file.heal()
+    assert known_trials(file) == 3
+    assert file.heal() == ""
+
+
+def test_a_study_of_empty_tables_gives_way_to_the_good_copy(tmp_path):
+    """What a look at an empty file with Optuna leaves."""
+    file = studied(tmp_path)
+    file.keep()
+    for path in tmp_path.glob("study.db*"):
+        if path.name != "study.db.good":
+            path.unlink()
+    file.storage().engine.dispose()
+    assert "it knows 0 trials, its copy 3" in file.heal()
     assert known_trials(file) == 3

@@ -1,7 +1,10 @@
 """Study, folders and MLflow: what agrees passes, and every single fault is named."""
 
 import dataclasses
+import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -11,8 +14,9 @@ from search.measuring import Measuring
 from search.projection import runs_of_trials
 from search.record import State
 from tests.trainables.efficiency_answer import answer
-from trainables import records
+from trainables import records, trial_log
 from trainables.home import Home
+from trainables.trial_folder import TrialFolder
 
 
 def check(made, *arguments):
@@ -163,7 +167,167 @@ def verify_states():
     return OUTCOMES
 
 
+def in_study(made, statement, *values):
+    """Change the study behind everybody's back."""
+    with closing(sqlite3.connect(made.folder / "study.db")) as connection:
+        changed = connection.execute(statement, values).rowcount
+        connection.commit()
+    assert changed >= 1
+
+
+def change_the_best_value_in_the_study(made):
+    in_study(made, "UPDATE trial_values SET value = 0.875")
+    return f"{key_of(made, State.COMPLETE)}: best_valid_top1 is 0.875 in the study, 0.75 in its"
+
+
+def change_an_epoch_in_the_study(made):
+    query = "UPDATE trial_intermediate_values SET intermediate_value = 0.5 WHERE step = 2"
+    in_study(made, query)
+    return f"{key_of(made, State.COMPLETE)}: valid_top1 of epoch 2 is 0.5 in the study, 0.75 in its"
+
+
+def change_a_parameter_in_the_study(made):
+    key = key_of(made, State.PRUNED)
+    (record,) = (record for record in made.study().accepted if record.key == key)
+    params = json.dumps(record.params | {"lr": 0.25})
+    query = "UPDATE trial_user_attributes SET value_json = ? WHERE key = 'params'"
+    in_study(made, f"{query} AND trial_id = {record.number + 1}", params)
+    return f"{key}: lr is {record.params['lr']} and 0.25 in the study"
+
+
+def change_a_drawn_parameter_in_the_study(made):
+    in_study(made, "UPDATE trial_params SET param_value = 0.5 WHERE param_name = 'lr'")
+    return f"{key_of(made, State.FAILED)}: lr is 0.5 and "
+
+
+def change_a_reason_in_the_study(made):
+    query = "UPDATE trial_user_attributes SET value_json = '\"none\"' WHERE key = 'reason'"
+    in_study(made, query)
+    return f"{key_of(made, State.INFEASIBLE)}: its reason in the study is not that of its folder"
+
+
+def rewritten(log, number, change):
+    """Change a line of a log as somebody with an editor does."""
+    lines = log.read_bytes().splitlines(keepends=True)
+    changed = change(lines[number - 1])
+    assert changed != lines[number - 1]
+    lines[number - 1] = changed
+    log.write_bytes(b"".join(lines))
+    return f"{log}, line {number} is damaged"
+
+
+def change_the_test_accuracy(made):
+    log = log_of(made, key_of(made, State.COMPLETE))
+    return rewritten(
+        log, 3, lambda line: line.replace(b'"test_top1": 0.625', b'"test_top1": 0.875')
+    )
+
+
+def change_the_test_accuracy_with_its_digest(made):
+    key = key_of(made, State.COMPLETE)
+    lines = records.read_lines(log_of(made, key))
+    records.replace_lines(log_of(made, key), [*lines[:2], lines[2] | {"test_top1": 0.875}])
+    return f"{key}: the metric test_top1 is 0.625 in MLflow and must be 0.875"
+
+
+def damage_a_line(made):
+    log = log_of(made, key_of(made, State.COMPLETE))
+    return rewritten(log, 2, lambda line: b"\xff\x00" + line[2:])
+
+
+def damage_an_attempt(made):
+    log = made.folder / "trials" / key_of(made, State.PRUNED) / "attempts.jsonl"
+    return rewritten(log, 1, lambda line: line[:20] + b"\n")
+
+
+def damage_an_attempt_of_an_earlier_version(made):
+    log = made.folder / "trials" / key_of(made, State.PRUNED) / "attempts.jsonl"
+    return rewritten(log, 1, lambda _: b'{"event": "epoch"}\n')
+
+
+def damage_a_measurement(made):
+    (made.home / "measurements.jsonl").write_text("no JSON\n")
+    return f"{made.home / 'measurements.jsonl'}, line 1 is damaged"
+
+
+def measure_what_nothing_measured(made):
+    key = key_of(made, State.PRUNED)
+    made.client.log_metric(run_of(made, key).info.run_id, "latency_ms", 0.5, step=0)
+    return f"{key}: latency_ms is 0.5 in MLflow, which no measurement has"
+
+
+def spoil_the_confusions(made):
+    key = key_of(made, State.COMPLETE)
+    (made.folder / "trials" / key / "confusion.json").write_text("garbage")
+    return f"{key}: confusion.json cannot be read"
+
+
+def change_the_confusions(made):
+    """Sound, but not what was written: the last line has its sha256."""
+    key = key_of(made, State.COMPLETE)
+    folder = TrialFolder(made.folder / "trials" / key)
+    *lines, last = trial_log.read(folder.metrics)
+    lines.append(dataclasses.replace(last, files=folder.digests()))
+    trial_log.replace(folder.metrics, lines)
+    assert check(made) == 0
+    records.replace_json(folder.confusion, {"valid": [[0, 1], [0, 1]]})
+    return f"{key}: confusion.json is not what was written"
+
+
+def change_a_configuration(made):
+    key = key_of(made, State.FAILED)
+    records.replace_json(made.folder / "trials" / key / "config.json", {"epochs": 99})
+    return f"{key}: epochs is 3 in the study, 99 in config.json"
+
+
+def change_a_parameter_in_mlflow(made):
+    key = key_of(made, State.COMPLETE)
+    with closing(sqlite3.connect(made.home / "mlflow.db")) as connection:
+        connection.execute("UPDATE params SET value = '0.25' WHERE key = 'lr'")
+        connection.commit()
+    return f"{key}: the parameter lr is '0.25' in MLflow"
+
+
+def change_another_curve_in_mlflow(made):
+    with closing(sqlite3.connect(made.home / "mlflow.db")) as connection:
+        connection.execute("UPDATE metrics SET value = 0.5 WHERE key = 'valid_macro_f1'")
+        connection.commit()
+    return f"{key_of(made, State.COMPLETE)}: valid_macro_f1 has other values in MLflow"
+
+
+def lose_the_parent(made):
+    experiment = made.client.get_experiment_by_name("linformer").experiment_id
+    for run in made.client.search_runs([experiment], "tags.kind = 'sweep'"):
+        made.client.delete_run(run.info.run_id)
+    return "0 MLflow runs of the sweep itself"
+
+
+def lose_the_experiment(made):
+    experiment = made.client.get_experiment_by_name("linformer").experiment_id
+    made.client.delete_experiment(experiment)
+    return "MLflow has no experiment 'linformer'"
+
+
 FAULTS = [
+    change_the_best_value_in_the_study,
+    change_an_epoch_in_the_study,
+    change_a_parameter_in_the_study,
+    change_a_drawn_parameter_in_the_study,
+    change_a_reason_in_the_study,
+    change_the_test_accuracy,
+    change_the_test_accuracy_with_its_digest,
+    damage_a_line,
+    damage_an_attempt,
+    damage_an_attempt_of_an_earlier_version,
+    damage_a_measurement,
+    measure_what_nothing_measured,
+    spoil_the_confusions,
+    change_the_confusions,
+    change_a_configuration,
+    change_a_parameter_in_mlflow,
+    change_another_curve_in_mlflow,
+    lose_the_parent,
+    lose_the_experiment,
     lose_a_run,
     make_a_second_run,
     make_an_unknown_run,
@@ -191,12 +355,42 @@ def test_a_fault_is_named(whole_sweep, capsys, plant):
     assert "small: they do not agree" in told
 
 
+IN_MLFLOW = [
+    lose_a_run,
+    make_a_second_run,
+    make_an_unknown_run,
+    forget_the_end_of_a_run,
+    say_an_epoch_twice_in_mlflow,
+    measure_what_nothing_measured,
+    change_a_parameter_in_mlflow,
+    change_another_curve_in_mlflow,
+    lose_the_parent,
+    lose_the_experiment,
+]
+
+
+@pytest.mark.parametrize("plant", IN_MLFLOW, ids=lambda plant: plant.__name__)
+def test_what_is_wrong_in_mlflow_alone_is_rebuilt(whole_sweep, capsys, plant):
+    plant(whole_sweep)
+    assert check(whole_sweep, "--rebuild") == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("plant", [damage_a_line, change_the_test_accuracy])
+def test_a_rebuild_leaves_the_run_whose_folder_is_damaged(whole_sweep, plant):
+    plant(whole_sweep)
+    before = run_of(whole_sweep, key_of(whole_sweep, State.COMPLETE))
+    assert check(whole_sweep, "--rebuild") == 1
+    after = run_of(whole_sweep, key_of(whole_sweep, State.COMPLETE))
+    assert after.info.run_id == before.info.run_id
+    assert after.data.metrics == before.data.metrics
+
+
 def test_a_restart_may_repeat_one_epoch(whole_sweep, capsys):
     key = key_of(whole_sweep, State.COMPLETE)
     attempts = whole_sweep.folder / "trials" / key / "attempts.jsonl"
     records.append_line(attempts, {"event": "open", "epoch": 1}, sync=False)
     records.append_line(attempts, {"event": "epoch", "epoch": 2}, sync=False)
-    assert check(whole_sweep) == 0
+    assert check(whole_sweep, "--rebuild") == 0, "what its time cost is written again"
     assert "1 repeated epochs, 1 restarts" in capsys.readouterr().out
 
 

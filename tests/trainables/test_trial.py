@@ -53,7 +53,7 @@ def test_every_line_has_the_epoch_metrics_and_the_last_the_final_ones(whole):
     for line in lines:
         assert line.keys() == EVERY_EPOCH | {"epoch", "done", "ended_unix_s"}
         assert line["done"] is False
-    assert last.keys() == {*EVERY_EPOCH, *FINAL, "epoch", "done", "ended_unix_s", "state"}
+    assert last.keys() == {*EVERY_EPOCH, *FINAL, "epoch", "done", "ended_unix_s", "state", "files"}
     assert (last["done"], last["state"]) == (True, "complete")
 
 

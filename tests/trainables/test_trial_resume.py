@@ -214,3 +214,26 @@ def test_a_lane_takes_over_what_another_has_done_since_it_opened(whole, flat, fo
     opened(flat, folder / "again").epoch()
     assert told([epoch(later)]) == told(whole["lines"][:1])
     assert told(finish(later)) == told(whole["lines"][1:])
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_damaged_line_is_replaced_from_the_commit(whole, flat, folder, number):
+    trial = opened(flat, folder)
+    for _ in range(3):
+        trial.epoch()
+    path = folder / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[number - 1] = lines[number - 1][:30] + b"\xff" + lines[number - 1][31:]
+    path.write_bytes(b"".join(lines))
+    trial = opened(flat, folder, known_epoch=3)
+    assert told(finish(trial)) == told(whole["lines"][3:])
+    assert told(log(folder)) == told(whole["lines"])
+
+
+def test_a_damaged_configuration_is_written_again(whole, flat, folder):
+    trial = opened(flat, folder)
+    trial.epoch()
+    config = (folder / "config.json").read_bytes()
+    (folder / "config.json").write_bytes(config[:40])
+    assert told(finish(opened(flat, folder, known_epoch=1))) == told(whole["lines"][1:])
+    assert (folder / "config.json").read_bytes() == config

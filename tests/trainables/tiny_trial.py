@@ -52,18 +52,22 @@ def finish(trial: Trial) -> list[Document]:
 
 def told(lines: list[Document]) -> list[Document]:
     """What the lines say apart from the time of day and from notes on damage."""
-    return [{k: v for k, v in line.items() if k not in (*CLOCKS, "notes")} for line in lines]
+    return [
+        {k: v for k, v in line.items() if k not in (*CLOCKS, "notes", "files")} for line in lines
+    ]
 
 
 def log(folder: Path) -> list[Document]:
-    """The lines of `metrics.jsonl`, read strictly."""
+    """The lines of `metrics.jsonl`, read strictly; each has its digest, which is left out."""
 
     def refuse(constant: str):
         raise AssertionError(f"{constant} in {folder}")
 
     text = (folder / "metrics.jsonl").read_text()
     assert text.endswith("\n")
-    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+    lines = [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+    assert all(line.pop("sha256") for line in lines)
+    return lines
 
 
 def assert_same(one: Any, two: Any, at: str = "") -> None:

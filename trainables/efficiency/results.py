@@ -80,7 +80,8 @@ class Results:
     def __init__(self, folder: Path):
         self.path = folder / "measurements.parquet"
         self._journal, self._lock = folder / "measurements.jsonl", folder / "measurements.lock"
-        self._read = 0  # bytes of the journal
+        self._read, self._lines = 0, 0  # bytes and lines of the journal
+        self.damages: list[str] = []  # lines of the journal that say nothing
         self._rows: dict[str, Row] = {}
         self._identities: dict[str, Identity] = {}
         self._answers: dict[str, list[Answer]] = {}
@@ -122,25 +123,33 @@ class Results:
             return self._write()
 
     def _catch_up(self) -> None:
-        """Read the whole lines that were added to the journal since the last time."""
+        """Read the whole lines that were added to the journal since the last time.
+
+        A damaged one counts for nothing, and what it measured is measured again.
+        """
         if not self._journal.exists():
             return
         with self._journal.open("rb") as file:
             file.seek(self._read)
             lines = file.read().split(b"\n")[:-1]
         for text in lines:
-            self._take(json.loads(text))
+            self._lines += 1
+            try:
+                self._take(records.parse(text))
+            except (KeyError, TypeError, ValueError) as error:
+                where = f"{self._journal}, line {self._lines}"
+                self.damages.append(f"{where} is damaged ({error}); it is as if never measured")
         self._read += sum(len(text) + 1 for text in lines)
 
     def _take(self, line: dict[str, Any]) -> None:
         identity = Identity(**line["identity"])
         key = identity.key
-        self._identities.setdefault(key, identity)
-        answers = self._answers.setdefault(key, [])
-        answers += line["answers"]
+        answers = [*self._answers.get(key, []), *line["answers"]]
         label = line["label"] or self._rows.get(key, {}).get("label", "")
         known = {"key": key, "label": label, **identity.columns}
         self._rows[key] = summarise(answers) | known
+        self._identities.setdefault(key, identity)
+        self._answers[key] = answers
 
     def _write(self) -> pa.Table:
         table = arrow(list(self._rows.values()))

@@ -159,3 +159,17 @@ def test_two_who_measure_share_one_table(tmp_path):
     two.add(IDENTITY, [answer(3.0)])
     assert two.get(IDENTITY)["repeats"] == 2
     assert pq.read_table(two.path).num_rows == one.table().num_rows == 2
+
+
+@pytest.mark.parametrize("damage", [b"garbage", b"[]", b'{"identity": {}, "answers": []}', b"\xff"])
+def test_a_damaged_line_is_named_and_hides_no_other(tmp_path, damage):
+    results = Results(tmp_path)
+    results.add(IDENTITY, [answer()])
+    journal = tmp_path / "measurements.jsonl"
+    journal.write_bytes(damage + b"\n" + journal.read_bytes())
+    after = Results(tmp_path)
+    assert after.get(IDENTITY) is not None
+    (said,) = after.damages
+    assert f"{journal}, line 1 is damaged" in said
+    after.add(OTHER, [answer()])
+    assert Results(tmp_path).table().num_rows == 2

@@ -1,0 +1,78 @@
+"""Trials that a study has lost, taken back from their folders.
+
+A study that was put in place of a damaged one may be older than the folders, or empty. What a
+folder holds is never trained again: its trial is in the study as one that was interrupted, and the
+sweep goes on with those first, which says what is in the folder once more and trains only what is
+not.
+"""
+
+import json
+import re
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from search.plan import Plan
+from search.record import config_hash
+from search.sampling import distribution
+from search.sweep_folder import SweepFolder
+from trainables.errors import BadRequestError
+
+_KEY = re.compile(r"(\d{5,})-([0-9a-f]{8})")
+_FREE = ("data",)  # a place, which may have moved
+
+
+def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
+    """Tell `study` of every trial that has a folder and that it does not know; returns their keys.
+
+    Raises BadRequestError, before it tells anything, if one was not trained as `plan` says.
+    """
+    trials = study.get_trials(deepcopy=False)
+    known = {trial.user_attrs.get("trial_key") for trial in trials}
+    lost = sorted(key for key in folder.trained_keys() - known if _KEY.fullmatch(key))
+    found = {key: _params(key, plan, folder) for key in lost}
+    domains = plan.searched.params
+    for key, params in found.items():
+        for _ in range(len(study.get_trials(deepcopy=False)), int(key.partition("-")[0])):
+            study.add_trial(create_trial(state=TrialState.FAIL))  # suggestions that had no folder
+        study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params={name: params[name] for name in domains},
+                distributions={name: distribution(domain) for name, domain in domains.items()},
+                user_attrs={"params": params, "trained": True, "trial_key": key},
+            )
+        )
+    return lost
+
+
+def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:
+    """The parameters of the trial `key`, out of the configuration in its folder."""
+    file = folder.trial(key).config
+    try:
+        flat = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadRequestError(
+            [f"{file} cannot be read ({error}); remove the trial's folder"]
+        ) from None
+    names = [*plan.searched.params, *plan.searched.fixed]
+    params = {name: flat[name] for name in names if name in flat}
+    wrong = foreign(flat, plan)
+    wrong += [f"{name} is missing" for name in names if name not in flat]
+    if not wrong and config_hash(params)[:8] != key.partition("-")[2]:
+        wrong = ["its parameters are not those of its key"]
+    if wrong:
+        hint = "give the settings that it was trained with, or another --name"
+        raise BadRequestError([f"{file.parent}: {'; '.join(wrong)}; {hint}"])
+    return params
+
+
+def foreign(flat: dict[str, Any], plan: Plan) -> list[str]:
+    """What a trial's configuration has otherwise than all trials of `plan` have it."""
+    wanted = plan.flat(plan.searched.fixed)
+    return [
+        f"{name}: was {flat[name]!r}, now {wanted[name]!r}"
+        for name in wanted
+        if name not in _FREE and name in flat and flat[name] != wanted[name]
+    ]

@@ -1,0 +1,36 @@
+"""Whether a configuration is worth training, as far as that is known before."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from spaces.space import Space, Value
+
+Constraints = Mapping[str, tuple[Callable[[dict[str, Value]], float], float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Feasibility:
+    """A space's rules at `image_size` px, and limits on quantities known before training.
+
+    Each of `constraints` is a function of the parameters with its upper limit.
+    """
+
+    space: Space
+    image_size: int
+    constraints: Constraints = field(default_factory=dict)
+
+    def excesses(self, params: dict[str, Value]) -> dict[str, tuple[float, str]]:
+        """By how much each constraint is broken (above 0: it is), and how to say so."""
+        broken = self.space.broken(params, self.image_size)
+        found = {"rules": (float(len(broken)), "; ".join(broken))}
+        if broken:  # what breaks a rule cannot be built, so it has no quantities
+            return found
+        for name, (quantity, limit) in self.constraints.items():
+            value = quantity(params)
+            found[name] = (value - limit, f"{name} {value:.4g} exceeds the limit {limit:.4g}")
+        return found
+
+    def holds(self, params: Mapping[str, Value]) -> bool:
+        """Whether values of the searched parameters keep all rules and limits."""
+        known = {**self.space.fixed, **params}
+        return all(excess <= 0 for excess, _ in self.excesses(known).values())

@@ -1,0 +1,144 @@
+"""Trials that a study has lost come back from their folders, and nothing else does."""
+
+import dataclasses
+
+import pytest
+
+from search.adoption import adopt
+from search.reading import reopened
+from search.record import State
+from search.study_file import StudyFile
+from search.sweep_folder import SweepFolder
+from trainables import records
+from trainables.errors import BadRequestError, StorageError
+from trainables.home import Home
+
+
+@pytest.fixture
+def lost(whole_sweep):
+    """A whole sweep whose study and copy are gone; its trials' folders say what was trained."""
+    whole_sweep.before = whole_sweep.study().accepted
+    folder = SweepFolder(whole_sweep.folder)
+    for record in whole_sweep.before:
+        flat = whole_sweep.plan.flat(record.params) | {"data": "/elsewhere", "workers": 1}
+        records.replace_json(folder.trial(record.key).config, flat)
+    for file in whole_sweep.folder.glob("study.db*"):
+        file.unlink()
+    return whole_sweep
+
+
+def adopted(made, plan=None):
+    study = made.study()._study
+    return adopt(study, plan or made.plan, SweepFolder(made.folder))
+
+
+def test_a_lost_study_is_made_again_from_the_folders(lost):
+    folder = SweepFolder(lost.folder)
+    assert "making it again from the trials" in StudyFile(folder).heal()
+    assert adopted(lost) == [record.key for record in lost.before]
+    assert adopted(lost) == [], "once"
+    study = lost.study()
+    assert [(r.key, r.params) for r in study.accepted] == [(r.key, r.params) for r in lost.before]
+    first = study.next()
+    assert first is not None
+    assert first.key == lost.before[0].key, "interrupted ones go on first"
+    assert StudyFile(folder).heal() == ""
+
+
+def test_an_older_copy_gets_the_trials_it_does_not_know(lost):
+    first = lost.before[0]
+    study = lost.study()._study
+    one = SweepFolder(lost.folder).trial(first.key).path
+    others = lost.folder / "others"
+    (lost.folder / "trials").rename(others)
+    one.parent.mkdir()
+    (others / first.key).rename(one)
+    assert adopt(study, lost.plan, SweepFolder(lost.folder)) == [first.key]
+    for path in others.iterdir():
+        path.rename(one.parent / path.name)
+    assert adopted(lost) == [record.key for record in lost.before[1:]]
+    assert [r.key for r in lost.study().accepted] == [r.key for r in lost.before]
+
+
+def test_numbers_of_new_trials_do_not_meet_those_of_folders(lost):
+    adopted(lost)
+    lost.plan = dataclasses.replace(lost.plan, trials=5)
+    study = lost.study()
+    for _ in range(4):
+        record = study.next()
+        study.finish(record.key, State.FAILED, "a reason")
+    record = study.next()
+    assert record.number > max(r.number for r in lost.before)
+    assert record.key not in {r.key for r in lost.before}
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 7}, {"image_size": 112}, {"seed": 3}])
+def test_trials_of_other_settings_are_refused(lost, changes):
+    plan = dataclasses.replace(lost.plan, **changes)
+    (name,) = changes
+    with pytest.raises(BadRequestError, match=f"{name}: was .* another --name"):
+        adopted(lost, plan)
+    assert lost.study().records == {}, "nothing was told"
+
+
+def test_parameters_that_are_not_those_of_the_key_are_refused(lost):
+    config = SweepFolder(lost.folder).trial(lost.before[0].key).config
+    flat = lost.plan.flat(lost.before[1].params)
+    records.replace_json(config, flat)
+    with pytest.raises(BadRequestError, match="not those of its key"):
+        adopted(lost)
+
+
+def test_a_folder_without_a_configuration_is_nobodys(lost):
+    (lost.folder / "trials" / "00099-abcdef00").mkdir()
+    (lost.folder / "trials" / "notes").mkdir()
+    records.replace_json(lost.folder / "trials" / "notes" / "config.json", {})
+    assert len(adopted(lost)) == 4
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "emptied", "behind"])
+def test_reading_mends_nothing_and_makes_nothing(whole_sweep, damage):
+    """What a person looks at while he wonders must be there afterwards, as it was."""
+    folder = SweepFolder(whole_sweep.folder)
+    if damage == "missing":
+        folder.study.unlink()
+    elif damage == "empty":
+        folder.study.write_bytes(b"")
+    else:
+        kept = folder.study_copy.read_bytes()
+        for file in whole_sweep.folder.glob("study.db*"):
+            file.unlink()
+        study = whole_sweep.study()
+        if damage == "behind":
+            whole_sweep.plan = dataclasses.replace(whole_sweep.plan, seed=5)
+            study.next()
+        study._study._storage.remove_session()
+        study._study._storage._backend.engine.dispose()
+        folder.study_copy.write_bytes(kept)
+
+    def content():
+        return {path: path.read_bytes() for path in whole_sweep.folder.glob("study*")}
+
+    before = content()
+    with pytest.raises(StorageError, match="--resume heals it"):
+        reopened(Home(whole_sweep.home), "small", None)
+    assert content() == before
+    assert "using the previous good one" in StudyFile(folder).heal()
+    assert len(reopened(Home(whole_sweep.home), "small", None)[1].accepted) == 4
+
+
+def test_reading_a_sound_study_leaves_its_bytes(whole_sweep):
+    def content():
+        return {path: path.read_bytes() for path in whole_sweep.folder.glob("study*")}
+
+    before = content()
+    _, study = reopened(Home(whole_sweep.home), "small", None)
+    record = study.records[next(iter(study.records))]
+    assert record.state == State.COMPLETE
+    assert content() == before
+    database = f"sqlite:///{whole_sweep.folder / 'study.db'}"
+    assert len(reopened(Home(whole_sweep.home), "small", database)[1].accepted) == 4
+    assert content() == before
+    with pytest.raises(StorageError, match="there is no database"):
+        reopened(Home(whole_sweep.home), "small", f"sqlite:///{whole_sweep.home / 'none.db'}")
+    assert not (whole_sweep.home / "none.db").exists()
