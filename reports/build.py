@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import spaces
 from reports import collect
 from reports.collect import Sweep
+from reports.mlflow_contract import address, explained
 from reports.page import page
 from trainables.errors import BadRequestError, Exit, StorageError, exit_code
 from trainables.home import Home, add_option
@@ -37,7 +38,7 @@ def build(home: Home, sweep: str, tracking_uri: str | None = None, out: Path | N
         BadRequestError: there is no such sweep or no store.
     """
     client = collect.connect(home, tracking_uri)
-    return _write(client, collect.find(client, [sweep])[0], out or home.reports)
+    return _write(client, collect.find(client, [sweep], home)[0], out or home.reports)
 
 
 def _write(client: collect.MlflowClient, sweep: Sweep, out: Path) -> Path:
@@ -79,14 +80,16 @@ def _report(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
         client = collect.connect(arguments.home)
-        found = collect.find(client, arguments.sweeps)
+        found = collect.find(client, arguments.sweeps, arguments.home)
         if not arguments.sweeps:
             sys.stdout.write(f"no sweep named: reporting the newest, {found[0].name}\n")
         for sweep in found:
             report = _write(client, sweep, arguments.out or arguments.home.reports)
             sys.stdout.write(f"{report}\n")
     except collect.STORAGE_ERRORS as error:
-        raise StorageError([f"storage: {error}"]) from error
+        said = explained(error, address(arguments.home))
+        hint = "the same search.run --resume makes the report without it"
+        raise StorageError([f"storage: {said}; {hint}"]) from error
     return Exit.DONE
 
 

@@ -26,6 +26,7 @@ from reports.mlflow_contract import (
     is_server,
     runs_of,
     sqlite_file,
+    sweep_id,
 )
 from spaces.space import nearest
 from trainables.errors import BadRequestError
@@ -108,10 +109,11 @@ def sweeps(client: MlflowClient) -> list[Sweep]:
     ]
 
 
-def find(client: MlflowClient, names: Sequence[str] = ()) -> list[Sweep]:
+def find(client: MlflowClient, names: Sequence[str] = (), home: Home | None = None) -> list[Sweep]:
     """The sweeps called `names`; without names, the newest sweep.
 
-    Where several parent runs have the same name, the newest counts.
+    Where several parent runs have the same name, that of the sweep in `home` counts, else the
+    newest.
 
     Raises:
         BadRequestError: there is no sweep at all, or none of some name. The message suggests the
@@ -129,7 +131,14 @@ def find(client: MlflowClient, names: Sequence[str] = ()) -> list[Sweep]:
         mistakes = [f"unknown sweep {name!r}{nearest(name, listed)}" for name in unknown]
         raise BadRequestError([*mistakes[:-1], f"{mistakes[-1]} ({there})"])
     same = [[sweep for sweep in known if sweep.name == name] for name in names or listed[:1]]
+    if home is not None:
+        same = [_at_home(twins, sweep_id(home, twins[0].name)) for twins in same]
     return [replace(twins[0], namesakes=len(twins) - 1) for twins in same]
+
+
+def _at_home(twins: list[Sweep], own: str) -> list[Sweep]:
+    """Those with the id of a home's sweep; all if none has it."""
+    return [twin for twin in twins if own and twin.tags.get(Tag.SWEEP_ID) == own] or twins
 
 
 def tables(client: MlflowClient, sweep: Sweep) -> tuple[pa.Table, pa.Table]:

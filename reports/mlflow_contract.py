@@ -5,7 +5,9 @@ per trial, and beneath that one run per measurement; `Kind` tells them apart. Me
 in `trainables.metrics`: those of EPOCH have one point per epoch, all others one at step 0.
 """
 
+import json
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from trainables.metrics import EFFICIENCY, FINAL, TRAINING_TIME
 
 PAGE = 1000  # runs in one answer of MLflow
 _SQLITE = "sqlite:///"
+IDENTITY = "identity.json"  # in a sweep's folder
 
 
 class Kind:
@@ -31,6 +34,7 @@ class Tag:
     PARENT = "mlflow.parentRunId"
     KIND = "kind"
     SWEEP = "sweep"
+    SWEEP_ID = "sweep_id"  # one for each sweep of each home; runs of earlier versions have none
     # of a sweep
     VARIANT = "variant"
     DATA = "data"
@@ -81,6 +85,28 @@ REASON_TAGS = {
 def address(home: Home) -> str:
     """Where MLflow's store is: MLFLOW_TRACKING_URI if it is set, else SQLite in the home."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{home.mlflow.resolve()}"
+
+
+def sweep_id(home: Home, sweep: str) -> str:
+    """The id of a home's sweep, which its runs have; empty if it has none."""
+    try:
+        return json.loads((home.path / sweep / IDENTITY).read_text(encoding="utf-8"))["id"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def explained(error: Exception, uri: str) -> str:
+    """What is wrong with the store at `uri`, in a line, and what mends it if that is known."""
+    said = str(error).strip() or type(error).__name__
+    if "out-of-date database schema" in said:
+        upgrade = f"make a copy of it, then: python -m mlflow db upgrade {shlex.quote(uri)}"
+        return f"MLflow's database is of an older MLflow; {upgrade}"
+    if "Can't locate revision" in said:
+        return f"MLflow's database {uri} is of a newer MLflow than the one that is installed"
+    if "file is not a database" in said or "malformed" in said:
+        mend = "move it away, then python -m search.verify --rebuild writes it again"
+        return f"MLflow's database {sqlite_file(uri) or uri} is damaged; {mend}"
+    return f"MLflow: {said.splitlines()[0]}"
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -5,9 +5,9 @@ the time of its line. So MLflow can be rebuilt from the other two.
 """
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from reports.mlflow_contract import (
@@ -16,46 +16,28 @@ from reports.mlflow_contract import (
     Tag,
     is_server,
     runs_of,
-    sqlite_file,
-    where,
 )
+from search.identity import Identity
+from search.mlflow_store import client_of
 from search.plan import Plan
 from search.record import Record, State, config_hash
 from search.sweep_folder import SweepFolder
 from trainables import trial_log
 from trainables.home import Home
-from trainables.lock import exclusive
 from trainables.metrics import EPOCH, FINAL
 from trainables.training_time import of_folder
 from trainables.trial_folder import TrialFolder
 from trainables.trial_log import Line
 
-
-def client_of(uri: str) -> Any:
-    """A client of the MLflow at `uri`; the tables of an SQLite file are made on first use.
-
-    That takes seconds, and MLflow can never again open a file in which it was killed meanwhile: so
-    they are made beside and renamed.
-    """
-    # a dead server must be noticed in seconds: we retry ourselves
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    from mlflow import MlflowClient
-
-    file = sqlite_file(uri)
-    if file and not file.exists():
-        with exclusive(file.with_name(f".{file.name}.lock")):
-            if not file.exists():
-                draft = file.with_name(f".{file.name}.new")
-                draft.unlink(missing_ok=True)
-                MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)
-                draft.rename(file)
-    return MlflowClient(uri)
+_ANY = Identity()
 
 
-def runs_of_trials(client: Any, experiment_id: str, sweep: str) -> list[Any]:
+def runs_of_trials(
+    client: Any, experiment_id: str, sweep: str, identity: Identity = _ANY
+) -> list[Any]:
     """The runs of all trials of `sweep`, the oldest first."""
-    return runs_of(client, [experiment_id], {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL})
+    runs = runs_of(client, [experiment_id], {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL})
+    return [run for run in runs if identity.owns(run.data.tags)]
 
 
 def final_scalars(
@@ -79,19 +61,28 @@ class Projection:
     a run is looked for before it is made.
     """
 
-    def __init__(self, uri: str, home: Home, plan: Plan, provenance: Mapping[str, Any]):
+    def __init__(
+        self,
+        uri: str,
+        home: Home,
+        plan: Plan,
+        provenance: Mapping[str, Any],
+        artifacts: Path | None = None,
+    ):
         self.client = client_of(uri)
         self._plan, self._provenance = plan, provenance
         self._folder = SweepFolder.of(home, plan.sweep)
-        self._artifacts = home.artifacts.resolve().as_uri()
+        self._identity = Identity.of(self._folder)
+        self._artifacts = (artifacts or home.artifacts).resolve().as_uri()
         self._remote = is_server(uri)
         self.experiment_id = self._experiment_id()
         self._run_ids: dict[str, str] = {}
         self._described: set[str] = set()
         self._written: dict[str, int] = {}
         self._settled: set[tuple[str, str]] = set()
-        # of twins the older one goes on
-        for run in reversed(runs_of_trials(self.client, self.experiment_id, plan.sweep)):
+        own = (self.client, self.experiment_id, plan.sweep, self._identity)
+        self._found = runs_of_trials(*own)
+        for run in reversed(self._found):  # of twins the older one goes on
             key = run.data.tags[Tag.TRIAL_KEY]
             self._run_ids[key] = run.info.run_id
             if run.info.status != "RUNNING":
@@ -113,10 +104,15 @@ class Projection:
         """The id of the run whose `tag` is `value`, made if there is none; empty tags stay out."""
         if value not in self._run_ids:
             wanted = {Tag.SWEEP: self._plan.sweep, tag: value, Tag.KIND: str(tags[Tag.KIND])}
-            found = self.client.search_runs([self.experiment_id], where(wanted), max_results=1)
+            found = [
+                run
+                for run in runs_of(self.client, [self.experiment_id], wanted)
+                if self._identity.owns(run.data.tags)
+            ]
             if found:
                 self._run_ids[value] = found[0].info.run_id
             else:
+                tags = {**tags, Tag.SWEEP_ID: self._identity.id}
                 known = {name: text for name, text in tags.items() if text}
                 made = self.client.create_run(
                     self.experiment_id, tags={**known, tag: value}, run_name=value
@@ -139,8 +135,16 @@ class Projection:
         return self._run(Tag.SWEEP, plan.sweep, tags)
 
     def sweep(self, status: str = "RUNNING") -> None:
-        """The parent run, with the plan and the sweep's provenance."""
+        """The parent run, with the plan and the sweep's provenance; trials' runs are beneath it."""
         run_id = self._parent()
+        marks = {Tag.PARENT: run_id}  # the parent may have been deleted since they were made
+        if self._identity.id:
+            marks[Tag.SWEEP_ID] = self._identity.id
+            self.client.set_tag(run_id, Tag.SWEEP_ID, self._identity.id)
+        for run in self._found:
+            for name, text in marks.items():
+                if run.data.tags.get(name) != text:
+                    self.client.set_tag(run.info.run_id, name, text)
         self.client.set_tag(run_id, Tag.PLAN, self._plan.to_json())
         self.client.update_run(run_id, status=status)
 

@@ -7,8 +7,9 @@ from typing import Any
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from reports.mlflow_contract import sqlite_file
+from reports.mlflow_contract import address, explained, sqlite_file
 from search import lock
+from search.identity import refuse_another
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
 from search.study_file import StudyFile, in_memory
@@ -38,6 +39,7 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
         loaded = optuna.load_study(study_name=sweep, storage=storage)
     except KeyError as error:
         raise StorageError([f"no study {sweep!r} in its database"]) from error
+    refuse_another(loaded, plan, folder)
     if database:
         loaded = _in_memory(loaded)
     study = SweepStudy(
@@ -105,6 +107,8 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if wrong := mistakes(given):
         raise BadRequestError(wrong)
+    from mlflow.exceptions import MlflowException
+
     codes = []
     try:
         for sweep in given.sweeps or sweeps(given.home):
@@ -112,4 +116,6 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
                 codes.append(act(*reopened(given.home, sweep, given.database)))
     except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         raise StorageError(str(error).splitlines()) from error
+    except MlflowException as error:
+        raise StorageError([explained(error, address(given.home))]) from error
     return max(codes)

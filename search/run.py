@@ -96,7 +96,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         with cluster.connected(address):
             sweep.train()
             settled = sweep.settle()
-            if request.measure and address and settled and not sweep.study.unfinished:
+            if request.measure and address and not sweep.study.unfinished:
                 sweep.measure(measuring.on_cluster(cluster.has_gpus()))
     else:
         sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
@@ -106,16 +106,17 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         words += f" --address {request.address}" if request.address else ""
         sweep.say(f"interrupted; nothing that was finished is lost. To go on: {words} --resume")
         return Exit.INTERRUPTED
-    if settled:
-        if way:
-            sweep.measure(way)
-        sweep.finish()
-        sweep.report()
+    if way:
+        sweep.measure(way)
+    written = sweep.conclude(settled)
     if sweep.study.exhausted:
         sweep.say(sweep.study.gave_up)
     elif sweep.study.gave_up:
         sweep.say(f"error: {sweep.study.gave_up}")
         return Exit.BAD_REQUEST
+    if not written:
+        sweep.say("error: MLflow lacks some of this; the report was made without it")
+        return Exit.STORAGE
     failed = any(record.state == State.FAILED for record in sweep.study.accepted)
     return Exit.FAILED if failed else Exit.DONE
 

@@ -1,6 +1,5 @@
 """A sweep's study in SQLite, which outlives what happens to its file."""
 
-import fcntl
 import shutil
 import sqlite3
 import sys
@@ -17,6 +16,7 @@ from sqlalchemy.pool import StaticPool
 from search.lock import SweepLockedError
 from search.sweep_folder import SweepFolder
 from trainables.errors import StorageError
+from trainables.lock import refuse_held
 
 _PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 1.0
@@ -31,8 +31,7 @@ def _reader(file: Path) -> sqlite3.Connection:
     Without a log to be played, nothing but `file` is needed. Raises BlockingIOError if a process
     holds it for itself alone, which SQLite would not look for then.
     """
-    with file.open("rb") as handle:
-        fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+    refuse_held(file, _SHARED_FIRST, _SHARED_SIZE)
     log = file.with_name(f"{file.name}-wal")
     whole = "" if log.exists() and log.stat().st_size else "&immutable=1"
     return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro{whole}", uri=True)

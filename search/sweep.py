@@ -1,14 +1,20 @@
 """One sweep from its study to its report; the driver's side."""
 
+import shlex
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import optuna
 from rich.console import Console
 
 from reports.build import build
-from reports.mlflow_contract import address
+from reports.mlflow_contract import address, explained
 from search import cluster, tuner
 from search.adoption import adopt
 from search.costs import Costs, counter
+from search.identity import claim
 from search.measuring import Measuring
+from search.mlflow_store import usable
 from search.plan import OBJECTIVE, Plan
 from search.projection import Projection
 from search.record import State
@@ -31,13 +37,18 @@ class Sweep:
     def __init__(self, request: Request, plan: Plan, console: Console):
         self.request, self.plan, self.console = request, plan, console
         self.uri = address(request.home)
+        if mended := usable(self.uri):
+            self.say(f"note: {mended}")
         self.provenance = facts()
         self.study = self._study()
+        self._costs: Costs | None = None
         self.tracker = Tracker(self.uri, request.home, plan, self.provenance)
         self.study.listeners.append(self.tracker.changed)
         for record in self.study.accepted:
-            lines = trial_log.read(request.folder.trial(record.key).metrics)
-            record.metrics |= metrics_of(lines[-1]) if lines else {}
+            found = trial_log.scan(request.folder.trial(record.key).metrics)
+            for damage in found.damages:
+                self.say(f"warning: {damage}")
+            record.metrics |= metrics_of(found.sound[-1]) if found.sound else {}
             self.tracker.changed(record)
 
     def say(self, text: str) -> None:
@@ -52,6 +63,7 @@ class Sweep:
                 self.say(f"note: {healed}")
             storage = file.storage()
         stored = create(plan.sweep, OBJECTIVE, storage, plan.epochs)
+        claim(stored, plan, request.folder, shared=bool(request.database))
         if adopted := adopt(stored, plan, request.folder):
             where = "were found in their folders"
             self.say(f"note: {len(adopted)} trials that the study did not know {where}")
@@ -92,26 +104,56 @@ class Sweep:
     def settle(self) -> bool:
         """See everything written to MLflow so far; whether it was."""
         if trouble := self.tracker.close(_FLUSH_SECONDS):
-            self.say(f"warning: {trouble}; `python -m search.verify --rebuild` writes the rest")
+            self._missing(trouble)
         return not trouble
 
     def measure(self, way: Measuring) -> None:
-        """Measure the architectures of all trials, and write that to MLflow once it is settled."""
-        costs = Costs(self.request.home, self.plan, way)
+        """Measure the architectures of all trials, as far as they are not measured yet."""
+        self._costs = Costs(self.request.home, self.plan, way)
+        for damage in self._costs.damages:
+            self.say(f"warning: {damage}")
         with progress_bar(self.console, "measuring") as progress:
-            costs.measure(self.study.accepted, progress)
-        costs.publish(self.study.accepted, self.projection())
+            self._costs.measure(self.study.accepted, progress)
 
-    def projection(self) -> Projection:
-        return Projection(self.uri, self.request.home, self.plan, self.provenance)
+    def conclude(self, settled: bool) -> bool:
+        """Close the sweep in MLflow and report it; returns whether MLflow has everything.
 
-    def finish(self) -> None:
-        """Close the parent run in MLflow."""
-        self.projection().sweep("KILLED" if self.study.unfinished else "FINISHED")
-
-    def report(self) -> None:
-        """The best five, where the report is, how to open MLflow."""
+        What was deleted there comes back. While MLflow cannot be written, the report is made of the
+        study, the trials' folders and the measurements alone.
+        """
+        written = settled and self._write(self.uri)
+        if written:
+            path = build(self.request.home, self.plan.sweep, self.uri)
+        else:
+            with TemporaryDirectory() as folder:
+                uri = f"sqlite:///{folder}/mlflow.db"
+                self._project(uri, Path(folder))
+                path = build(self.request.home, self.plan.sweep, uri)
         self.console.print(best(self.study.accepted, self.plan))
-        path = build(self.request.home, self.plan.sweep, self.uri)
         self.say(f"report: {path}")
         self.say(f"compare the trials in MLflow: python -m search.ui --home {self.request.home}")
+        return written
+
+    def _write(self, uri: str) -> bool:
+        try:
+            self._project(uri)
+        except Exception as error:  # noqa: BLE001 - any failure of MLflow is an outage
+            self._missing(explained(error, uri))
+            return False
+        return True
+
+    def _project(self, uri: str, artifacts: Path | None = None) -> None:
+        """Everything that is known, where MLflow has not got it."""
+        home, trials = self.request.home, self.study.accepted
+        projection = Projection(uri, home, self.plan, self.provenance, artifacts)
+        projection.sweep()
+        for record in trials:
+            projection.trial(record)
+        if self._costs:
+            self._costs.publish(trials, projection)
+        projection.sweep("KILLED" if self.study.unfinished else "FINISHED")
+
+    def _missing(self, why: str) -> None:
+        home = shlex.quote(str(self.request.home))
+        words = f"python -m search.verify {self.plan.sweep} --home {home} --rebuild"
+        self.say(f"warning: {why}; `{words}` writes the rest")

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from reports.mlflow_contract import IDENTITY
 from trainables.home import RESERVED, Home, add_option
 from trainables.trial_folder import TrialFolder
 
@@ -25,6 +26,11 @@ class SweepFolder:
     def plan(self) -> Path:
         """What was asked for."""
         return self.path / _PLAN
+
+    @property
+    def identity(self) -> Path:
+        """The sweep's id, which its study and its runs in MLflow have, too."""
+        return self.path / IDENTITY
 
     @property
     def study(self) -> Path:

@@ -15,9 +15,12 @@ from typing import Any
 from search.plan import Plan
 from search.projection import Projection
 from search.record import Record
+from trainables.errors import StorageError
 from trainables.home import Home
 
 _RETRY_SECONDS = (1, 2, 5, 10, 30)
+_REFUSALS = 3
+_ANSWERS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
 logger = logging.getLogger(__name__)
 
 
@@ -31,6 +34,7 @@ class Tracker:
         self._lock = threading.Lock()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: end when all is written
         self.trouble = ""
+        self._left: list[str] = []  # why something was refused
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
         self._thread.start()
 
@@ -45,10 +49,10 @@ class Tracker:
         self._thread.join(seconds)
         if self._thread.is_alive():
             return self.trouble or f"MLflow did not take everything within {seconds:.0f} s"
-        return ""
+        return self._left[0] if self._left else ""
 
     def _work(self) -> None:
-        self._insist(self._open)
+        self._insist(Projection.sweep)
         ending = False
         while not ending:
             ending = self._wake.get()
@@ -58,25 +62,44 @@ class Tracker:
                 if not batch:
                     break
                 for record in batch.values():
-                    self._insist(lambda record=record: self._project(record))
+                    self._insist(lambda projection, record=record: projection.trial(record))
 
-    def _open(self) -> None:
-        self._projection = Projection(*self._arguments)
-        self._projection.sweep()
+    def _opened(self) -> Projection:
+        """The projection; after a failure a new one, which looks at what MLflow has now."""
+        if self._projection is None:
+            found = Projection(*self._arguments)
+            found.sweep()
+            self._projection = found
+        return self._projection
 
-    def _project(self, record: Record) -> None:
-        assert self._projection is not None, "opened before the first record"
-        self._projection.trial(record)
+    def _insist(self, write: Callable[[Projection], None]) -> None:
+        """Do it until it succeeds: the folders keep what is not written yet.
 
-    def _insist(self, write: Callable[[], None]) -> None:
-        """Do it until it succeeds: the folders keep what is not written yet."""
+        What MLflow refuses again and again, though it answers, is left: others can be written.
+        """
+        refusals = 0
         for wait_seconds in itertools.chain(_RETRY_SECONDS, itertools.repeat(_RETRY_SECONDS[-1])):
             try:
-                write()
+                write(self._opened())
             except Exception as error:  # noqa: BLE001 - any failure of MLflow is an outage
+                self._projection = None
                 self.trouble = f"MLflow: {error}"
+                refusals += _refused(error)
+                if refusals == _REFUSALS:
+                    self._left.append(self.trouble)
+                    logger.warning("%s; left", self.trouble)
+                    self.trouble = ""
+                    return
                 logger.warning("%s; trying again in %s s", self.trouble, wait_seconds)
                 time.sleep(wait_seconds)
             else:
                 self.trouble = ""
                 return
+
+
+def _refused(error: Exception) -> bool:
+    """Whether MLflow answered, and said no; an outage looks otherwise."""
+    from mlflow.exceptions import MlflowException
+
+    code = getattr(error, "error_code", "") if isinstance(error, MlflowException) else ""
+    return code in _ANSWERS or isinstance(error, StorageError)

@@ -16,8 +16,10 @@ from reports.mlflow_contract import Kind, Tag, address, runs_of
 from search import reading
 from search.agreement import TrialCheck, Verdict
 from search.costs import Costs
+from search.identity import Identity
+from search.mlflow_store import client_of
 from search.plan import Plan
-from search.projection import Projection, client_of, runs_of_trials
+from search.projection import Projection, runs_of_trials
 from search.study import SweepStudy
 from search.sweep_folder import SweepFolder
 from trainables.errors import Exit, exit_code
@@ -43,17 +45,20 @@ def rebuild(study: SweepStudy, plan: Plan, home: Home, uri: str) -> None:
     projection.sweep("RUNNING" if study.unfinished else "FINISHED")
 
 
-def _runs(client: Any, plan: Plan, verdict: Verdict) -> tuple[str, dict[str, list[Any]]]:
+def _runs(
+    client: Any, plan: Plan, identity: Identity, verdict: Verdict
+) -> tuple[str, dict[str, list[Any]]]:
     """The id of the sweep's own run, and the runs of its trials by their key."""
     runs: dict[str, list[Any]] = {}
     experiment = client.get_experiment_by_name(plan.variant)
     if experiment is None or experiment.lifecycle_stage == "deleted":
         verdict.disagreements.append(f"MLflow has no experiment {plan.variant!r}")
         return "", runs
-    for run in runs_of_trials(client, experiment.experiment_id, plan.sweep):
+    for run in runs_of_trials(client, experiment.experiment_id, plan.sweep, identity):
         runs.setdefault(run.data.tags[Tag.TRIAL_KEY], []).append(run)
     own = {Tag.SWEEP: plan.sweep, Tag.KIND: Kind.SWEEP}
-    parents = runs_of(client, [experiment.experiment_id], own)
+    named = runs_of(client, [experiment.experiment_id], own)
+    parents = [run for run in named if identity.owns(run.data.tags)]
     if len(parents) != 1:
         verdict.disagreements.append(f"{len(parents)} MLflow runs of the sweep itself")
     return parents[-1].info.run_id if parents else "", runs
@@ -66,7 +71,7 @@ def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
     folder, costs, stored = SweepFolder.of(home, plan.sweep), Costs(home, plan), study.stored()
     wrong += costs.damages
     known = {record.key: record for record in study.accepted}
-    parent, runs = _runs(client, plan, verdict)
+    parent, runs = _runs(client, plan, Identity.of(folder), verdict)
     for key, record in known.items():
         check, damages = TrialCheck(record, plan, folder.trial(key), verdict), len(wrong)
         check.study(stored[key])

@@ -7,8 +7,8 @@ says why.
 import json
 import math
 import os
+import runpy
 import shutil
-import sys
 import time
 from collections import deque
 from dataclasses import replace
@@ -246,5 +246,5 @@ class Trial:
             shutil.rmtree(self._files.checkpoints, ignore_errors=True)
 
 
-if __name__ == "__main__":
-    sys.exit("start one training with: python -m trainables MODEL --set NAME=VALUE ...")
+if __name__ == "__main__":  # the earlier name of `python -m trainables`
+    runpy.run_module("trainables", run_name="__main__")

@@ -148,10 +148,13 @@ def test_another_trial_in_the_directory_is_refused_with_the_difference(run, fold
     assert log(folder) == before
 
 
-def test_the_module_of_a_trial_says_how_to_start_one(monkeypatch):
+def test_the_earlier_name_of_the_command_goes_on_working(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "trainables.trial")
-    with pytest.raises(SystemExit, match="python -m trainables MODEL"):
+    monkeypatch.setattr(sys, "argv", ["trainables.trial", "vitt"])
+    with pytest.raises(SystemExit) as ended:
         runpy.run_module("trainables.trial", run_name="__main__")
+    assert ended.value.code == 2
+    assert "unknown model 'vitt'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -123,7 +123,7 @@ def test_divergence_is_a_result(flat, folder):
     assert (line["epoch"], line["done"], line["state"]) == (1, True, "failed")
     assert line["reason"] == "train_loss is nan in epoch 1 at lr 1e+30"
     assert log(folder) == [line]
-    assert line.keys() == {"epoch", "done", "state", "reason", "ended_unix_s"}
+    assert line.keys() == {"epoch", "done", "state", "reason", "ended_unix_s", "files"}
     assert not list(folder.rglob("*.pt"))
     assert not (folder / "confusion.json").exists()
     assert finish(opened(flat | {"lr": 1e30}, folder)) == [line]

@@ -1,0 +1,112 @@
+"""Whose a study is: it has the sweep's id and its plan, and the sweep's folder has the id, too.
+
+Homes may share a database of studies, or an MLflow, and call their sweeps alike. A study, and a run
+in MLflow, are of the home that began the sweep, and no other goes on with them.
+"""
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from reports.mlflow_contract import Tag
+from search.adoption import foreign
+from search.plan import Plan
+from search.sweep_folder import SweepFolder
+from trainables import records
+from trainables.errors import BadRequestError
+
+_ID, _PLAN = "sweep_id", "plan"  # attributes of a study
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A sweep's `id`; one that is `older` than ids has runs in MLflow without it."""
+
+    id: str = ""
+    older: bool = True
+
+    @classmethod
+    def of(cls, folder: SweepFolder) -> "Identity":
+        """What the sweep's folder says; without a word, the sweep has no id yet."""
+        try:
+            found = json.loads(folder.identity.read_text(encoding="utf-8"))
+            return cls(str(found["id"]), bool(found["older"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls()
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Whether a run of the sweep's name in MLflow is the sweep's."""
+        return tags[Tag.SWEEP_ID] == self.id if Tag.SWEEP_ID in tags else self.older
+
+    def _save(self, folder: SweepFolder) -> None:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        records.replace_json(folder.identity, dataclasses.asdict(self))
+
+
+def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) -> None:
+    """See that `study` is the sweep's, and mark it so if it has no mark yet.
+
+    `shared`: its database may be that of other homes, too. Raises BadRequestError if it is another
+    home's, or was planned otherwise.
+    """
+    known = _keys(study)
+    mine, theirs = Identity.of(folder), study.user_attrs.get(_ID)
+    at_home = not shared or folder.plan.exists() or bool(known & folder.trial_keys())
+    if known and not mine.id and not at_home:
+        raise _another(study)
+    refuse_another(study, plan, folder)
+    if not study.user_attrs.get(_PLAN):
+        for key in sorted(known & folder.trained_keys()):
+            _refuse_changes(study, foreign(_config(folder, key), plan))
+    if not mine.id:
+        mine = Identity(theirs or uuid.uuid4().hex, older=theirs is None and bool(known))
+        mine._save(folder)
+    if theirs is None:
+        study.set_user_attr(_ID, mine.id)
+    if study.user_attrs.get(_PLAN) != (document := json.loads(plan.to_json())):
+        study.set_user_attr(_PLAN, document)
+    if known and not folder.plan.exists():
+        plan.save(folder.plan)
+
+
+def refuse_another(study: optuna.Study, plan: Plan, folder: SweepFolder) -> None:
+    """Raises BadRequestError if `study` is another home's, or its trials were planned otherwise."""
+    mine, theirs = Identity.of(folder), study.user_attrs.get(_ID)
+    if mine.id and theirs and mine.id != theirs:
+        raise _another(study)
+    planned = study.user_attrs.get(_PLAN)
+    if planned and _keys(study):
+        try:
+            earlier = Plan(**planned)
+        except TypeError:  # of a version that planned something else
+            return
+        _refuse_changes(study, earlier.differences(plan))
+
+
+def _keys(study: optuna.Study) -> set[str]:
+    trials = study.get_trials(deepcopy=False)
+    return {t.user_attrs["trial_key"] for t in trials if "trial_key" in t.user_attrs}
+
+
+def _config(folder: SweepFolder, key: str) -> dict[str, Any]:
+    try:
+        return json.loads(folder.trial(key).config.read_text(encoding="utf-8"))
+    except ValueError:  # damaged; verify names it
+        return {}
+
+
+def _another(study: optuna.Study) -> BadRequestError:
+    said = f"the study {study.study_name!r} in this database is of a sweep in another home"
+    return BadRequestError([f"{said}; give its --home, or another --name for another sweep"])
+
+
+def _refuse_changes(study: optuna.Study, changes: list[str]) -> None:
+    if changes:
+        said = f"the study {study.study_name!r} has trials and was planned otherwise"
+        hint = "give these as they were, or another --name for another sweep"
+        raise BadRequestError([*(f"{said}: {change}" for change in changes), hint])
