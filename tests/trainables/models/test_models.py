@@ -123,7 +123,7 @@ OF_TIMM = {"coat", "efficientvit", "focalnet", "swin", "swinv2"}
 
 @pytest.mark.parametrize("name", sorted(set(models.names()) - OF_TIMM))
 def test_layer_norms_have_the_epsilon_of_the_published_code(name):
-    for params in models.supplement(name).values():
+    for params in models.wttf(name).values():
         with torch.device("meta"):
             model = models.build(name, params, image_size=224, num_classes=CLASSES)
         wrong = {
