@@ -23,6 +23,7 @@ from search.plan import Plan
 from search.record import Record, State, config_hash
 from search.sweep_folder import SweepFolder
 from trainables import trial_log
+from trainables.addresses import sqlite_url
 from trainables.home import Home
 from trainables.lock import exclusive
 from trainables.metrics import EPOCH, FINAL
@@ -48,7 +49,7 @@ def client_of(uri: str) -> Any:
             if not file.exists():
                 draft = file.with_name(f".{file.name}.new")
                 draft.unlink(missing_ok=True)
-                MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)
+                MlflowClient(sqlite_url(draft)).search_experiments(max_results=1)
                 draft.rename(file)
     return MlflowClient(uri)
 

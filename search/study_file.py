@@ -9,6 +9,7 @@ import optuna
 from sqlalchemy import event
 
 from search.sweep_folder import SweepFolder
+from trainables.addresses import sqlite_url
 from trainables.errors import StorageError
 
 
@@ -69,7 +70,7 @@ class StudyFile:
         In the write-ahead log a commit survives the death of the process at once, and a power cut
         a moment later; the trials' own folders survive both.
         """
-        url = f"sqlite:///{self.path.resolve()}"
+        url = sqlite_url(self.path)
         if not self.path.exists():
             self._make()
         with sqlite3.connect(self.path) as connection:
@@ -82,7 +83,7 @@ class StudyFile:
         """The tables are made beside and renamed: a study that exists is never half made."""
         draft = self.path.with_suffix(".new")
         draft.unlink(missing_ok=True)
-        optuna.storages.RDBStorage(f"sqlite:///{draft.resolve()}").engine.dispose()
+        optuna.storages.RDBStorage(sqlite_url(draft)).engine.dispose()
         draft.rename(self.path)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from search.plan import Plan
 from search.projection import Projection
 from search.record import Record
+from trainables.addresses import redacted
 from trainables.home import Home
 
 _RETRY_SECONDS = (1, 2, 5, 10, 30)
@@ -74,7 +75,7 @@ class Tracker:
             try:
                 write()
             except Exception as error:  # noqa: BLE001 - any failure of MLflow is an outage
-                self.trouble = f"MLflow: {error}"
+                self.trouble = redacted(f"MLflow: {error}")
                 logger.warning("%s; trying again in %s s", self.trouble, wait_seconds)
                 time.sleep(wait_seconds)
             else:

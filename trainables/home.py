@@ -49,7 +49,8 @@ class Home:
     def prepare(self) -> None:
         """Make the home. Raises StorageError if it cannot be written."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)  # plans and logs are for their owner
             probe = self.path / f".probe-{os.getpid()}"
             probe.write_bytes(b"x" * 4096)
             probe.unlink()

@@ -1,5 +1,6 @@
 """Where the home is and what lies where in it, for every command."""
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,15 @@ def test_a_home_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot be written .*--home or SEARCH_HOME"):
         Home(tmp_path / "file").prepare()
+
+
+def test_a_new_home_is_for_its_owner_only(tmp_path):
+    Home(tmp_path / "a" / "b").prepare()
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+
+
+def test_a_home_that_is_shared_stays_so(tmp_path):
+    (tmp_path / "b").mkdir(mode=0o770)
+    before = (tmp_path / "b").stat().st_mode
+    Home(tmp_path / "b").prepare()
+    assert (tmp_path / "b").stat().st_mode == before

@@ -9,6 +9,7 @@ Letters: N = images of the split, S = pixels a side.
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,14 +24,35 @@ from trainables.data.room import check_room
 from trainables.lock import exclusive
 
 SHOWN = 20
+_FOLDER = "efficient-vit-search"
 
 
 def default_cache_dir() -> Path:
-    """`$SEARCH_CACHE`, else `efficient-vit-search` under `$XDG_CACHE_HOME` or `~/.cache`."""
+    """`$SEARCH_CACHE`, else `efficient-vit-search` under `$XDG_CACHE_HOME` or `~/.cache`.
+
+    For a user who has no home, or none that can be written: a folder of his own among the temporary
+    ones.
+    """
     if chosen := os.environ.get("SEARCH_CACHE"):
         return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "efficient-vit-search"
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / _FOLDER
+    try:
+        home = Path.home()
+    except RuntimeError:  # the system does not know the user
+        home = None
+    if home and os.access(home / ".cache" if (home / ".cache").exists() else home, os.W_OK):
+        return home / ".cache" / _FOLDER
+    return _own_temporary()
+
+
+def _own_temporary() -> Path:
+    """A folder in the temporary one that is this user's and nobody else's. Raises OSError."""
+    folder = Path(tempfile.gettempdir()) / f"{_FOLDER}-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise OSError(f"{folder} is somebody else's; point SEARCH_CACHE to a folder of your own")
+    return folder
 
 
 def decoded(
