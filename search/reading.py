@@ -6,11 +6,12 @@ from collections.abc import Callable
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from search import lock
+from search import lock, storage
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
-from search.sweep_folder import SweepFolder, add_options, sweeps
+from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
 from spaces.space import nearest
+from trainables.addresses import sqlite_url
 from trainables.errors import BadRequestError, StorageError
 from trainables.home import Home
 
@@ -29,7 +30,7 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
     file = folder.study.resolve()
     if not database and not file.exists():  # SQLite would make it
         raise StorageError([f"the study {file} is missing; if it is elsewhere: --database URL"])
-    url = database or f"sqlite:///{file}"
+    url = database or sqlite_url(file)
     try:
         plan = Plan.load(folder.plan)
     except (ValueError, TypeError) as error:
@@ -69,7 +70,7 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
     a study that cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if wrong := mistakes(given):
+    if wrong := database_mistakes(given.database) or mistakes(given):
         raise BadRequestError(wrong)
     codes = []
     try:
@@ -77,5 +78,5 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
             with lock.held(SweepFolder.of(given.home, sweep)):
                 codes.append(act(*reopened(given.home, sweep, given.database)))
     except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        raise StorageError(str(error).splitlines()) from error
+        raise StorageError([f"the study cannot be read: {storage.reason(error)}"]) from error
     return max(codes)

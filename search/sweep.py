@@ -1,6 +1,7 @@
 """One sweep from its study to its report; the driver's side."""
 
-import optuna
+import shlex
+
 from rich.console import Console
 
 from reports.build import build
@@ -14,11 +15,13 @@ from search.record import State
 from search.request import Request
 from search.sampling import create
 from search.searcher import metrics_of
+from search.storage import attend, opened
 from search.study import SweepStudy
 from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar
 from search.tracking import Tracker
 from trainables import trial_log
+from trainables.addresses import redacted
 from trainables.provenance import facts
 
 _FLUSH_SECONDS = 120.0
@@ -40,16 +43,17 @@ class Sweep:
             self.tracker.changed(record)
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(redacted(text), highlight=False, markup=False, soft_wrap=True)
 
     def _study(self) -> SweepStudy:
         request, plan, file = self.request, self.plan, StudyFile(self.request.folder)
         if request.database:
-            storage = optuna.storages.RDBStorage(request.database)
+            storage = opened(request.database, self.say)
         else:
             if healed := file.heal():
                 self.say(f"note: {healed}")
             storage = file.storage()
+            attend(storage, self.say)
         study = SweepStudy(
             create(plan.sweep, OBJECTIVE, storage, plan.epochs),
             plan.searched,
@@ -109,4 +113,5 @@ class Sweep:
         self.console.print(best(self.study.accepted, self.plan))
         path = build(self.request.home, self.plan.sweep, self.uri)
         self.say(f"report: {path}")
-        self.say(f"compare the trials in MLflow: python -m search.ui --home {self.request.home}")
+        show = shlex.join(["python", "-m", "search.ui", "--home", str(self.request.home)])
+        self.say(f"compare the trials in MLflow: {show}")
