@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from spaces.space import Value
 from trainables import records
+from trainables.efficiency.fresh import ENDED_BY
 from trainables.efficiency.summary import Answer, summarise
 from trainables.efficiency.table import arrow
 from trainables.lock import exclusive
@@ -68,6 +69,10 @@ class Identity:
     def key(self) -> str:
         """SHA-256 of `columns`, in hexadecimal digits."""
         return hashlib.sha256(_canonical(self.columns).encode()).hexdigest()
+
+
+# earlier versions kept an interruption as an answer
+_NO_ANSWERS = {f"{ENDED_BY} {signal}" for signal in ("SIGINT", "SIGTERM", "SIGHUP")}
 
 
 class Results:
@@ -131,9 +136,11 @@ class Results:
     def _take(self, line: dict[str, Any]) -> None:
         identity = Identity(**line["identity"])
         key = identity.key
-        self._identities.setdefault(key, identity)
         answers = self._answers.setdefault(key, [])
-        answers += line["answers"]
+        answers += [answer for answer in line["answers"] if answer.get("error") not in _NO_ANSWERS]
+        if not answers:
+            return
+        self._identities.setdefault(key, identity)
         label = line["label"] or self._rows.get(key, {}).get("label", "")
         known = {"key": key, "label": label, **identity.columns}
         self._rows[key] = summarise(answers) | known
