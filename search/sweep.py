@@ -18,7 +18,7 @@ from search.searcher import metrics_of
 from search.storage import attend, opened
 from search.study import SweepStudy
 from search.study_file import StudyFile
-from search.terminal import View, best, progress_bar
+from search.terminal import View, best, progress_bar, reasons
 from search.tracking import Tracker
 from trainables import trial_log
 from trainables.addresses import redacted
@@ -111,6 +111,8 @@ class Sweep:
     def report(self) -> None:
         """The best five, where the report is, how to open MLflow."""
         self.console.print(best(self.study.accepted, self.plan))
+        for line in reasons(self.study.accepted):
+            self.say(line)
         path = build(self.request.home, self.plan.sweep, self.uri)
         self.say(f"report: {path}")
         show = shlex.join(["python", "-m", "search.ui", "--home", str(self.request.home)])

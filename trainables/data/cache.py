@@ -9,7 +9,6 @@ Letters: N = images of the split, S = pixels a side.
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,10 +20,10 @@ from trainables.data.dataset import DataError, Dataset, Progress
 from trainables.data.decode import DECODE_VERSION, DecodeError, decode
 from trainables.data.parquet import Batch, batches
 from trainables.data.room import check_room
+from trainables.home import FOLDER, own_temporary, user_home
 from trainables.lock import exclusive
 
 SHOWN = 20
-_FOLDER = "efficient-vit-search"
 
 
 def default_cache_dir() -> Path:
@@ -36,23 +35,12 @@ def default_cache_dir() -> Path:
     if chosen := os.environ.get("SEARCH_CACHE"):
         return Path(chosen)
     if cache := os.environ.get("XDG_CACHE_HOME"):
-        return Path(cache) / _FOLDER
-    try:
-        home = Path.home()
-    except RuntimeError:  # the system does not know the user
-        home = None
-    if home and os.access(home / ".cache" if (home / ".cache").exists() else home, os.W_OK):
-        return home / ".cache" / _FOLDER
-    return _own_temporary()
-
-
-def _own_temporary() -> Path:
-    """A folder in the temporary one that is this user's and nobody else's. Raises OSError."""
-    folder = Path(tempfile.gettempdir()) / f"{_FOLDER}-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise OSError(f"{folder} is somebody else's; point SEARCH_CACHE to a folder of your own")
-    return folder
+        return Path(cache) / FOLDER
+    if not (home := user_home()):
+        return own_temporary()
+    place = home / ".cache"
+    writable = os.access(place if place.exists() else home, os.W_OK)
+    return place / FOLDER if writable else own_temporary()
 
 
 def decoded(
