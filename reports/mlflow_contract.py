@@ -7,17 +7,22 @@ in `trainables.metrics`: those of EPOCH have one point per epoch, all others one
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+from trainables.addresses import redacted, spare_loopback, sqlite_url
+from trainables.errors import BadRequestError
 from trainables.home import Home
 from trainables.metrics import EFFICIENCY, FINAL, TRAINING_TIME
 
 PAGE = 1000  # runs in one answer of MLflow
-_SQLITE = "sqlite:///"
 IDENTITY = "identity.json"  # in a sweep's folder
+_STORES = re.compile(r"(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://")
+_SQLITE = re.compile(r"sqlite(\+pysqlite)?:///(?P<file>[^?]+)")
 
 
 class Kind:
@@ -83,8 +88,30 @@ REASON_TAGS = {
 
 
 def address(home: Home) -> str:
-    """Where MLflow's store is: MLFLOW_TRACKING_URI if it is set, else SQLite in the home."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{home.mlflow.resolve()}"
+    """Where MLflow's store is: as MLFLOW_TRACKING_URI says, else SQLite in the home.
+
+    Raises BadRequestError for a store that cannot hold a sweep.
+    """
+    if wrong := address_mistakes():
+        raise BadRequestError(wrong)
+    spare_loopback()
+    return _chosen() or sqlite_url(home.mlflow)
+
+
+def _chosen() -> str | None:
+    return os.environ.get("MLFLOW_TRACKING_URI")
+
+
+def address_mistakes() -> list[str]:
+    """What is wrong with MLFLOW_TRACKING_URI: a folder of files cannot be searched as we do."""
+    uri = _chosen()
+    if not uri or _STORES.match(uri):
+        return []
+    return [
+        f"MLFLOW_TRACKING_URI is {redacted(uri)}, which is neither a database nor a server: unset "
+        "it for SQLite in the home, or let it be like sqlite:////folder/mlflow.db or "
+        "http://host:5000"
+    ]
 
 
 def sweep_id(home: Home, sweep: str) -> str:
@@ -111,8 +138,8 @@ def explained(error: Exception, uri: str) -> str:
 
 def sqlite_file(uri: str) -> Path | None:
     """The file of a store in SQLite; None for another store."""
-    file = uri.removeprefix(_SQLITE)
-    return Path(file) if file and file != uri else None
+    found = _SQLITE.match(uri)
+    return Path(unquote(found["file"])) if found else None
 
 
 def is_server(uri: str) -> bool:

@@ -3,19 +3,20 @@
 import logging
 import os
 import shutil
+import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search import embedded, reach
 from trainables.errors import ResourceError
 
 # Ray writes the address of a head that `ray start` made on this machine here
 _HEAD_ADDRESS = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
-_EMBEDDED = "search-ray-"
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_V2_ENABLED": "1",
@@ -70,41 +71,77 @@ def address_of(given: str | None) -> str | None:
     return _HEAD_ADDRESS.read_text().strip() if _HEAD_ADDRESS.exists() else None
 
 
-def _clear_leftovers() -> None:
-    """Remove the folders of embedded Rays whose driver was killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_EMBEDDED}*"):
-        pid = folder.name.removeprefix(_EMBEDDED)
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+def refuse_dead(given: str | None) -> None:
+    """Refuse a cluster that nobody answers for, with where its address is from."""
+    address = address_of(given)
+    if not address or reach.answers(address):
+        return
+    said, mend = f"no Ray answers at {address}", "is the cluster up, and its head still there?"
+    if not given and not os.environ.get("RAY_ADDRESS"):
+        said += f", which {_HEAD_ADDRESS} names"
+        mend = "start that head again, or remove the file to run without a cluster"
+    elif not given:
+        said += ", which RAY_ADDRESS names"
+    raise ResourceError([f"{said}; {mend}"])
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None, tell: Callable[[str], None]) -> Iterator[None]:
     """Be connected to the cluster at `address`, or to an embedded Ray, for the block.
 
-    Raises ResourceError if the cluster does not answer.
+    If Ray does not answer any more, `tell` gets what is wrong and the process ends with exit code
+    5. Raises ResourceError if Ray cannot be started or joined.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray
 
+    with nullcontext() if address else embedded.folder() as folder:
+        handlers = {way: signal.getsignal(way) for way in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            _start(address, folder, tell)
+            for way, handler in handlers.items():  # Ray's would end us without a word
+                signal.signal(way, handler)
+            inside: Any = ray  # nothing public tells the driver's own part of Ray
+            node = inside._private.worker._global_node
+
+            def leave() -> None:
+                node.kill_all_processes(check_alive=False, allow_graceful=False)
+                shutil.rmtree(folder or "", ignore_errors=True)
+
+            with reach.watched(node, tell, leave) if node else nullcontext():
+                yield
+        finally:
+            ray.shutdown()
+
+
+def _start(address: str | None, folder: Path | None, tell: Callable[[str], None]) -> None:
+    """Start an embedded Ray in `folder`, at the second try on a busy machine, or join a cluster."""
+    import ray
+
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    folder = Path(tempfile.gettempdir()) / f"{_EMBEDDED}{os.getpid()}"
-    try:
-        if address:
-            settings = {name: os.environ[name] for name in _SETTINGS}
-            ray.init(address=address, runtime_env={"env_vars": settings}, **quiet)
-        else:
-            _clear_leftovers()
+    if address:
+        embedded.hide_token()
+        settings = {name: os.environ[name] for name in _SETTINGS}
+        late = f"cannot start on the Ray cluster at {address}: it does not answer"
+        try:
+            with reach.limited(lambda: tell(late)):
+                ray.init(address=address, runtime_env={"env_vars": settings}, **quiet)
+        except Exception as error:  # Ray has no error of its own for this
+            raise ResourceError(
+                [f"cannot start on the Ray cluster at {address}: {error}"]
+            ) from error
+        return
+    embedded.bring_token()
+    for last in (False, True):
+        try:
             ray.init("local", include_dashboard=False, _temp_dir=str(folder), **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        place = f"the Ray cluster at {address}" if address else "an embedded Ray"
-        raise ResourceError([f"cannot start on {place}: {error}"]) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        except Exception as error:  # plain ones among them, when it did not start in time
+            ray.shutdown()
+            if last:
+                raise ResourceError([f"cannot start on an embedded Ray: {error}"]) from error
+        else:
+            return
 
 
 def _needs(asked: Resources, gpus_exist: bool) -> tuple[int, float, float]:

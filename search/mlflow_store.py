@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from reports.mlflow_contract import explained, sqlite_file
+from trainables.addresses import sqlite_url
 from trainables.errors import StorageError
 from trainables.lock import exclusive
 
@@ -35,7 +36,7 @@ def client_of(uri: str) -> Any:
             if not file.exists():
                 draft = file.with_name(f".{file.name}.new")
                 draft.unlink(missing_ok=True)
-                MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)
+                MlflowClient(sqlite_url(draft)).search_experiments(max_results=1)
                 draft.rename(file)
     try:
         client = MlflowClient(uri)

@@ -98,7 +98,32 @@ class Plan:
 
     @classmethod
     def load(cls, path: Path) -> "Plan":
-        return cls(**json.loads(path.read_text()))
+        """Raises ValueError naming everything that is wrong with the document."""
+        document = json.loads(path.read_text())
+        if wrong := _document_mistakes(document):
+            raise ValueError("; ".join(wrong))
+        return cls(**document)
+
+
+def _document_mistakes(document: Any) -> list[str]:
+    """What a saved plan lacks, has too much or has of the wrong type."""
+    if not isinstance(document, dict):
+        return ["it holds no JSON object"]
+    given = dict(document)
+    settings = given.pop("settings", {})
+    wrong = fields.mistakes([Plan], given, "a plan")
+    if not isinstance(settings, dict):
+        wrong.append(f"settings must be an object of values, given {settings!r}")
+    else:
+        kept = {
+            name: value
+            for name, value in settings.items()
+            if not isinstance(value, (str, int, float))
+        }
+        wrong += [f"settings: {name} must be a value, given {v!r}" for name, v in kept.items()]
+    if not wrong and given["variant"] not in spaces.names():
+        wrong.append(f"unknown variant {given['variant']!r}")
+    return wrong
 
 
 def searched(variant: str, settings: Mapping[str, Value]) -> Space:

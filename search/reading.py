@@ -8,12 +8,12 @@ import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
 from reports.mlflow_contract import address, explained, sqlite_file
-from search import lock
+from search import lock, storage
 from search.identity import refuse_another
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
 from search.study_file import StudyFile, in_memory
-from search.sweep_folder import SweepFolder, add_options, sweeps
+from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
 from spaces.space import nearest
 from trainables.errors import BadRequestError, StorageError
 from trainables.home import Home
@@ -105,7 +105,7 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
     a study that cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if wrong := mistakes(given):
+    if wrong := database_mistakes(given.database) or mistakes(given):
         raise BadRequestError(wrong)
     from mlflow.exceptions import MlflowException
 
@@ -115,7 +115,7 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
             with lock.held(SweepFolder.of(given.home, sweep)):
                 codes.append(act(*reopened(given.home, sweep, given.database)))
     except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        raise StorageError(str(error).splitlines()) from error
+        raise StorageError([f"the study cannot be read: {storage.reason(error)}"]) from error
     except MlflowException as error:
         raise StorageError([explained(error, address(given.home))]) from error
     return max(codes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import spaces
+from reports.mlflow_contract import address_mistakes
 from search.cluster import Resources, address_of
 from search.listing import Show
 from search.plan import (
@@ -22,7 +23,7 @@ from search.plan import (
     searched,
     setting_mistakes,
 )
-from search.sweep_folder import SweepFolder, add_options, sweeps
+from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
@@ -139,8 +140,8 @@ def _numbers(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and value >= least):
-            option = name.replace("_", "-")
-            wrong.append(f"--{option} must be {expected} of at least {least}, given {text!r}")
+            option = f"--{name.replace('_', '-')}"
+            wrong.append(f"{option} must be {expected} of at least {least}, given {text!r}")
         else:
             numbers[name] = value
     return numbers, wrong
@@ -204,7 +205,8 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     numbers, wrong = _numbers(given)
     budget = _budget(given)
     sweep = _sweep_name(given, numbers["image_size"] or budget.image_size)
-    misnamed = name_mistakes(sweep)
+    hint = "" if given.name else ", made of variant, data and size; choose one with --name"
+    misnamed = [mistake + hint for mistake in name_mistakes(sweep)]
     earlier, trouble = (None, []) if misnamed else _earlier(sweep, given)
     data = _data(given, earlier)
     settings, unread = _settings(given, earlier)
@@ -217,7 +219,8 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         except DataError as error:
             bad_data += error.mistakes
     size = numbers["image_size"] or (earlier or budget).image_size
-    wrong += unread + _variant_mistakes(given.variant, settings, size) + misnamed + trouble
+    wrong += database_mistakes(given.database) + address_mistakes() + unread
+    wrong += _variant_mistakes(given.variant, settings, size) + misnamed + trouble
     if wrong:
         raise BadRequestError(wrong + bad_data)
     if bad_data:

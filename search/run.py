@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 some trials failed, 2 bad request, 3 the sweep is locked b
 """
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -24,8 +25,12 @@ from search.record import State
 from search.request import Request, parse
 from search.terminal import chatter_to, duration, progress_bar
 from spaces import first_stage
+from trainables.addresses import redacted
 from trainables.data import SPLITS, Dataset, locate, open_dataset
-from trainables.errors import BadRequestError, Exit, exit_code
+from trainables.errors import BadRequestError, Exit, StorageError, exit_code
+
+# of a line that is printed as it is
+_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
 
 
 def _dataset(name: str, request: Request, console: Console) -> Dataset:
@@ -93,7 +98,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
     address = cluster.address_of(request.address)
     way = measuring.here() if request.measure and not address else None
     if sweep.study.unfinished:
-        with cluster.connected(address):
+        with cluster.connected(address, lambda what: _lost(what, request, plan, console)):
             sweep.train()
             settled = sweep.settle()
             if request.measure and address and not sweep.study.unfinished:
@@ -102,10 +107,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
         sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
         settled = sweep.settle()
     if sweep.study.unfinished:
-        words = f"python -m search.run {plan.variant} --name {plan.sweep} --home {request.home}"
-        words += f" --address {request.address}" if request.address else ""
-        sweep.say(f"interrupted; nothing that was finished is lost. To go on: {words} --resume")
-        return Exit.INTERRUPTED
+        raise KeyboardInterrupt
     if way:
         sweep.measure(way)
     written = sweep.conclude(settled)
@@ -121,8 +123,26 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
     return Exit.FAILED if failed else Exit.DONE
 
 
+def _lost(what: str, request: Request, plan: Plan, console: Console) -> None:
+    """Tell that Ray is gone, from a thread that may end the process next."""
+    console.show_cursor()  # the live view took it
+    console.print(f"error: {what}. {_go_on(request, plan)}", **_PLAIN)
+
+
+def _go_on(request: Request, plan: Plan) -> str:
+    """How the sweep is resumed, as a command that can be pasted; credentials are left out."""
+    words = f"python -m search.run {plan.variant} --name {plan.sweep} --home".split()
+    words.append(str(request.home))
+    for option, given in (("--address", request.address), ("--database", request.database)):
+        words += [option, given] if given else []
+    again = redacted(shlex.join([*words, "--resume"]))
+    return f"Nothing that was finished is lost. To go on: {again}"
+
+
 def _run(request: Request, console: Console) -> int:
-    if not cluster.address_of(request.address):
+    if cluster.address_of(request.address):
+        cluster.refuse_dead(request.address)
+    else:
         cluster.precheck(request.resources)
     request.home.prepare()
     with lock.held(request.folder):
@@ -142,8 +162,21 @@ def _run(request: Request, console: Console) -> int:
             first = request.settings.get(first_stage.DATA, plan.data)
             size = request.settings.get(first_stage.SIZE, plan.image_size)
             _decode(open_dataset(Path(str(first))), int(size), console)
-        with chatter_to(request.folder.log) as stream:
+        return _attended(request, plan, console)
+
+
+def _attended(request: Request, plan: Plan, console: Console) -> int:
+    """`_search`, whose interruptions and lost storage end with the command that goes on."""
+    from search import storage
+
+    try:
+        with chatter_to(request.folder.log) as stream, storage.told():
             return _search(request, plan, Console(file=stream))
+    except KeyboardInterrupt:
+        console.print(f"interrupted. {_go_on(request, plan)}", **_PLAIN)
+        return Exit.INTERRUPTED
+    except StorageError as error:
+        raise StorageError([*error.mistakes, _go_on(request, plan)]) from error
 
 
 def _terminate(signum: int, frame: Any) -> None:  # noqa: ARG001

@@ -15,6 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from search.lock import SweepLockedError
 from search.sweep_folder import SweepFolder
+from trainables.addresses import sqlite_url
 from trainables.errors import StorageError
 from trainables.lock import refuse_held
 
@@ -173,7 +174,7 @@ class StudyFile:
         In the write-ahead log a commit survives the death of the process at once, and a power cut
         a moment later; the trials' own folders survive both.
         """
-        url = f"sqlite:///{self.path.resolve()}"
+        url = sqlite_url(self.path)
         if not self.path.exists():
             self._make()
         self._patiently(self._begin_log)
@@ -195,7 +196,7 @@ class StudyFile:
         """The tables are made beside and renamed: a study that exists is never half made."""
         draft = self.path.with_suffix(".new")
         draft.unlink(missing_ok=True)
-        optuna.storages.RDBStorage(f"sqlite:///{draft.resolve()}").engine.dispose()
+        optuna.storages.RDBStorage(sqlite_url(draft)).engine.dispose()
         draft.rename(self.path)
 
 

@@ -4,7 +4,6 @@ import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import optuna
 from rich.console import Console
 
 from reports.build import build
@@ -21,11 +20,13 @@ from search.record import State
 from search.request import Request
 from search.sampling import create
 from search.searcher import metrics_of
+from search.storage import attend, opened
 from search.study import SweepStudy
 from search.study_file import StudyFile
-from search.terminal import View, best, progress_bar
+from search.terminal import View, best, progress_bar, reasons
 from search.tracking import Tracker
 from trainables import trial_log
+from trainables.addresses import redacted, sqlite_url
 from trainables.provenance import facts
 
 _FLUSH_SECONDS = 120.0
@@ -52,16 +53,17 @@ class Sweep:
             self.tracker.changed(record)
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(redacted(text), highlight=False, markup=False, soft_wrap=True)
 
     def _study(self) -> SweepStudy:
         request, plan, file = self.request, self.plan, StudyFile(self.request.folder, self.say)
         if request.database:
-            storage = optuna.storages.RDBStorage(request.database)
+            storage = opened(request.database, self.say)
         else:
             if healed := file.heal():
                 self.say(f"note: {healed}")
             storage = file.storage()
+            attend(storage, self.say)
         stored = create(plan.sweep, OBJECTIVE, storage, plan.epochs)
         claim(stored, plan, request.folder, shared=bool(request.database))
         if adopted := adopt(stored, plan, request.folder):
@@ -126,12 +128,15 @@ class Sweep:
             path = build(self.request.home, self.plan.sweep, self.uri)
         else:
             with TemporaryDirectory() as folder:
-                uri = f"sqlite:///{folder}/mlflow.db"
+                uri = sqlite_url(Path(folder) / "mlflow.db")
                 self._project(uri, Path(folder))
                 path = build(self.request.home, self.plan.sweep, uri)
         self.console.print(best(self.study.accepted, self.plan))
+        for line in reasons(self.study.accepted):
+            self.say(line)
         self.say(f"report: {path}")
-        self.say(f"compare the trials in MLflow: python -m search.ui --home {self.request.home}")
+        show = shlex.join(["python", "-m", "search.ui", "--home", str(self.request.home)])
+        self.say(f"compare the trials in MLflow: {show}")
         return written
 
     def _write(self, uri: str) -> bool:
@@ -154,6 +159,6 @@ class Sweep:
         projection.sweep("KILLED" if self.study.unfinished else "FINISHED")
 
     def _missing(self, why: str) -> None:
-        home = shlex.quote(str(self.request.home))
-        words = f"python -m search.verify {self.plan.sweep} --home {home} --rebuild"
+        again = ["python", "-m", "search.verify", self.plan.sweep, "--home"]
+        words = shlex.join([*again, str(self.request.home), "--rebuild"])
         self.say(f"warning: {why}; `{words}` writes the rest")

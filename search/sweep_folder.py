@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.mlflow_contract import IDENTITY
+from trainables.addresses import redacted
 from trainables.home import RESERVED, Home, add_option
 from trainables.trial_folder import TrialFolder
 
@@ -92,3 +93,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_option(parser)
     url = os.environ.get("SEARCH_DATABASE")
     parser.add_argument("--database", default=url, help="SQLAlchemy URL of the studies (SQLite)")
+
+
+def database_mistakes(url: str | None) -> list[str]:
+    """What is wrong with the URL of `--database`, as far as that shows without connecting."""
+    if not url:
+        return []
+    from sqlalchemy import create_engine, exc
+    from sqlalchemy.engine import make_url
+
+    hint = "a database's URL is like postgresql+psycopg://user@host/studies"
+    try:
+        engine = create_engine(make_url(url))
+    except exc.NoSuchModuleError:
+        return [f"--database {redacted(url)}: SQLAlchemy knows no such database; {hint}"]
+    except ImportError as error:
+        return [f"--database {redacted(url)}: its driver is not installed ({error})"]
+    except (exc.ArgumentError, ValueError):
+        return [f"--database {redacted(url)} is no URL that SQLAlchemy can read; {hint}"]
+    engine.dispose()
+    return []

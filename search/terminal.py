@@ -4,6 +4,7 @@ Everything else that is written to the process's output (Ray's chatter) goes to 
 """
 
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -22,6 +23,8 @@ from search.plan import Plan
 from search.record import Record, State
 
 _SHOWN = 5
+_WITH_REASON = (State.FAILED, State.INFEASIBLE)
+_NUMBER = re.compile(r"[-+]?\b\d[\d.,]*(?:e[-+]?\d+)?\b|\bnan\b|[-+]?\binf\b", re.IGNORECASE)
 
 
 @contextmanager
@@ -107,10 +110,14 @@ class View:
             if (record.key, note) not in self._noted:
                 self._noted.add((record.key, note))
                 self._console.print(f"note: {note}", highlight=False, markup=False)
+        if self._console.is_terminal and record.state in _WITH_REASON:
+            said = f"{record.key} {record.state}: {record.reason}"
+            self._console.print(said, highlight=False, markup=False)
         if not self._console.is_terminal and record.state != State.RUNNING:
             text = f"{record.key} {record.state} after {record.epoch} epochs"
             text += f", validation accuracy {percent(record.value)}, " + self._progress()
-            self._console.print(text, highlight=False, soft_wrap=True)
+            text += f" | reason: {record.reason}" if record.state in _WITH_REASON else ""
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def __rich__(self) -> Group:
         return Group(self._title(), self._best_line(), self._running(), Text(self._progress()))
@@ -175,3 +182,16 @@ def best(records: list[Record], plan: Plan) -> Table:
             parameters(record, plan),
         )
     return table
+
+
+def reasons(records: list[Record]) -> list[str]:
+    """Why trials failed, a line for each reason, the commonest first; numbers apart it is one."""
+    failed = [r for r in records if r.accepted and r.state in _WITH_REASON]
+    kinds = [(r.state, _NUMBER.sub("#", r.reason)) for r in failed]
+    lines = []
+    for (state, kind), count in Counter(kinds).most_common():
+        first = failed[kinds.index((state, kind))]
+        why = first.reason or "it left no reason"
+        such_as = "" if count == 1 else ", such as"
+        lines.append(f"{count} {state}{such_as} {first.key}: {why}")
+    return lines

@@ -15,6 +15,7 @@ from typing import Any
 from search.plan import Plan
 from search.projection import Projection
 from search.record import Record
+from trainables.addresses import redacted
 from trainables.errors import StorageError
 from trainables.home import Home
 
@@ -83,7 +84,7 @@ class Tracker:
                 write(self._opened())
             except Exception as error:  # noqa: BLE001 - any failure of MLflow is an outage
                 self._projection = None
-                self.trouble = f"MLflow: {error}"
+                self.trouble = redacted(f"MLflow: {error}")
                 refusals += _refused(error)
                 if refusals == _REFUSALS:
                     self._left.append(self.trouble)

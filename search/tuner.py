@@ -1,5 +1,6 @@
 """Ray Tune's part: lanes that train, our searcher and our stopping."""
 
+import signal
 import uuid
 
 from ray import tune
@@ -42,4 +43,8 @@ def run(study: SweepStudy, plan: Plan, folder: SweepFolder, crews: Crews) -> Non
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    tuner.fit()
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        tuner.fit()
+    finally:  # Tune leaves its own in place, which would swallow the next Ctrl-C
+        signal.signal(signal.SIGINT, interrupt)

@@ -45,17 +45,18 @@ def command(home: Home, port: int) -> list[str]:
     origins = f"http://127.0.0.1:{port},http://localhost:{port}"
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--backend-store-uri", address(home), "--workers", "1"),
+        *("--workers", "1"),
         *("--artifacts-destination", home.artifacts.resolve().as_uri()),
         *("--allowed-hosts", hosts, "--cors-allowed-origins", origins),
     ]
 
 
 def _healthy(port: int, server: subprocess.Popen[bytes]) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is this machine
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+            with direct.open(f"http://127.0.0.1:{port}/health", timeout=2):
                 return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
@@ -87,9 +88,15 @@ def _serve(given: argparse.Namespace) -> int:
     for ending in (signal.SIGINT, signal.SIGTERM):  # or the server would outlive us
         signal.signal(ending, signal.default_int_handler)
     own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    own["MLFLOW_BACKEND_STORE_URI"] = address(given.home)  # a command line is seen by everybody
+    given.home.prepare()
     with log.open("a") as sink:
         server = subprocess.Popen(
-            command(given.home, port), stdout=sink, stderr=sink, env=os.environ | own
+            command(given.home, port),
+            stdout=sink,
+            stderr=sink,
+            env=os.environ | own,
+            start_new_session=True,  # Ctrl-C is for us, and we end it
         )
     try:
         if not _healthy(port, server):

@@ -14,8 +14,8 @@ from trainables import models
 
 ROOT = Path(__file__).parents[1]
 HOUSES = ("spaces", "trainables", "search", "reports")
-# what every command needs and knows nothing of training: metrics' names, exit codes, the home
-SHARED = ("metrics", "errors", "home")
+# what every command needs and knows nothing of training: metrics' names, exit codes, places
+SHARED = ("metrics", "errors", "home", "addresses")
 # trainables reads the published tables, which are data, and the spelling help beside the spaces
 ALLOWED = {
     "spaces": ("spaces",),

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import ClassVar
 
+from trainables.addresses import redacted
+
 
 class Exit(IntEnum):
     """Exit codes of every command."""
@@ -66,9 +68,9 @@ class StorageError(UserError):
 
 
 def complain(mistakes: Iterable[str], code: Exit) -> Exit:
-    """Tell the user what is wrong; returns `code`."""
+    """Tell the user what is wrong, without credentials; returns `code`."""
     for mistake in mistakes:
-        sys.stderr.write(f"error: {mistake}\n")
+        sys.stderr.write(f"error: {redacted(mistake)}\n")
     return code
 
 

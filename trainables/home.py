@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,8 @@ class Home:
             StorageError: it cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)  # plans and logs are for their owner
             probe = self.path / f".probe-{os.getpid()}"
             probe.write_bytes(b"x" * 4096)
             probe.unlink()
@@ -71,8 +73,37 @@ def default() -> Home:
     return Home(Path(os.environ.get("SEARCH_HOME") or "sweeps"))
 
 
+FOLDER = "efficient-vit-search"  # what is ours in places that others use, too
+
+
+def user_home() -> Path | None:
+    """The user's home folder, if the system knows one and it is there."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return home if home.is_dir() else None
+
+
+def own_temporary() -> Path:
+    """A folder in the temporary one that is this user's and nobody else's. Raises StorageError."""
+    folder = Path(tempfile.gettempdir()) / f"{FOLDER}-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise StorageError([f"{folder} is somebody else's; point SEARCH_CACHE and HOME elsewhere"])
+    return folder
+
+
+def replace_missing_home() -> None:
+    """Give a user without a home, such as a container's, one: libraries end without it."""
+    if user_home() is None:
+        os.environ["HOME"] = str(own_temporary())
+        os.environ.setdefault("USER", str(os.getuid()))
+
+
 def add_option(parser: argparse.ArgumentParser, holds: str = "everything") -> None:
     """Add `--home` to `parser`; `holds` says what the folder is for."""
+    replace_missing_home()
     parser.add_argument(
         "--home",
         type=lambda text: Home(Path(text)),

@@ -26,3 +26,12 @@ def taken(handle: TextIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def refuse_held(path: Path, first: int, size: int) -> None:
+    """Raises BlockingIOError if a process holds these bytes of a file for itself alone.
+
+    By POSIX's record locks, which SQLite takes; nothing is held afterwards.
+    """
+    with path.open("rb") as handle:
+        fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB, size, first)

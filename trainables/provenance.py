@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables import processor
+from trainables.addresses import redacted
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "mlflow", "pyarrow", "numpy", "fvcore")
 
@@ -47,7 +49,7 @@ def facts() -> dict[str, Any]:
         "git_sha": _git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),
         "versions": versions(),
-        "command": " ".join(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv)),
+        "command": redacted(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "processor": processor.name(),

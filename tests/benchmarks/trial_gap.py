@@ -136,7 +136,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         os.environ.setdefault("SEARCH_CACHE", str(home / "cache"))
-        with cluster.connected(None):
+        with cluster.connected(None, print):
             lane = in_a_lane(home, make_plan(home, given.trials))
         # without the dashboard's State API this pattern never frees its workers' resources
         ray.init("local", include_dashboard=True, logging_level="ERROR", log_to_driver=False)

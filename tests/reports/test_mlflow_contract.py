@@ -1,6 +1,7 @@
 """What `search` writes and `reports` reads has the same names, which are in stores already."""
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from reports.mlflow_contract import (
     where,
 )
 from search.record import State
+from trainables.errors import BadRequestError
 from trainables.home import Home
 from trainables.metrics import EFFICIENCY, TRAINING_TIME
 
@@ -60,6 +62,8 @@ def test_the_store_is_in_the_home_unless_the_environment_says_where(monkeypatch,
     [
         ("sqlite:////a/mlflow.db", Path("/a/mlflow.db")),
         ("sqlite:///mlflow.db", Path("mlflow.db")),
+        ("sqlite+pysqlite:////a/%25/what%3F/x.db", Path("/a/%/what?/x.db")),
+        ("sqlite:////a/x.db?timeout=3", Path("/a/x.db")),
         ("sqlite://", None),
         ("sqlite:///", None),
         ("postgresql://host/db", None),
@@ -86,3 +90,21 @@ def test_no_other_file_spells_a_tag(house):
         nodes = ast.walk(ast.parse(path.read_text()))
         texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
         assert not texts & telling, path
+
+
+@pytest.mark.parametrize(
+    "uri", ["file:./mlruns", "file:///a/mlruns", "./mlruns", "mlruns", "s3://b"]
+)
+def test_a_store_that_cannot_be_searched_is_refused(monkeypatch, tmp_path, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(BadRequestError, match="neither a database nor a server"):
+        address(Home(tmp_path))
+
+
+def test_this_machine_is_asked_without_a_proxy(monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_PROXY", "example.org,localhost")
+    monkeypatch.delenv("no_proxy", raising=False)
+    address(Home(tmp_path))
+    address(Home(tmp_path))
+    assert os.environ["NO_PROXY"] == "example.org,localhost,127.0.0.1,::1"
+    assert os.environ["no_proxy"] == "localhost,127.0.0.1,::1"

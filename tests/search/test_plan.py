@@ -1,6 +1,7 @@
 """What a sweep is: kept, compared, and checked before anything starts."""
 
 import dataclasses
+import json
 import re
 
 import pytest
@@ -245,3 +246,33 @@ def test_a_first_stage_needs_a_size_that_holds_its_patches():
 def test_settings_of_a_recipe_that_is_none_are_told():
     (mistake,) = setting_mistakes("vit", {"recipe": "deit"}, 56)
     assert mistake.startswith("recipe must be one of deit3, ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": "many"}, "epochs must be int, given 'many'"),
+        ({"image_size": 56.5}, "image_size must be int"),
+        ({"trials": True}, "trials must be int"),
+        ({"max_gflops": "1"}, "max_gflops must be float or nothing"),
+        ({"settings": [1]}, "settings must be an object"),
+        ({"settings": {"grid": [7]}}, "grid must be a value"),
+        ({"variant": "nonsense"}, "unknown variant 'nonsense'"),
+        ({"nonsense": 1}, "a plan has no 'nonsense'"),
+    ],
+)
+def test_a_saved_plan_of_wrong_types_is_refused(make_plan, tmp_path, changes, said):
+    file = tmp_path / "plan.json"
+    document = json.loads(make_plan().to_json())
+    file.write_text(json.dumps(document))
+    assert Plan.load(file) == make_plan()
+    file.write_text(json.dumps(document | changes))
+    with pytest.raises(ValueError, match=said):
+        Plan.load(file)
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "null", '"x"', "{", "{}"])
+def test_a_saved_plan_that_is_none(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(ValueError, match=r"no JSON object|Expecting|needs sweep"):
+        Plan.load(tmp_path / "plan.json")

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from search.record import Record, State
-from search.terminal import View, best, chatter_to, duration, parameters, percent, short
+from search.terminal import View, best, chatter_to, duration, parameters, percent, reasons, short
 
 PARAMS = {"depth": 6, "dim": 64, "heads": 2, "shared_kv": True, "lr": 0.000123456, "dropout": 0.1}
 
@@ -169,3 +169,28 @@ def test_output_is_restored_after_an_error(tmp_path, capfd):
         raise RuntimeError("inside")
     os.write(2, b"seen\n")
     assert capfd.readouterr().err == "seen\n"
+
+
+def test_why_trials_failed_is_counted():
+    diverged = [
+        record(n, State.FAILED, reason=f"the training loss is nan in epoch {n} at lr 0.{n}")
+        for n in (1, 2, 3)
+    ]
+    large = record(4, State.INFEASIBLE, reason="out of memory in epoch 1")
+    silent = record(5, State.FAILED)
+    fine = [record(6, State.COMPLETE), record(7, State.PRUNED)]
+    refused = record(8, State.INFEASIBLE, reason="a rule", accepted=False)
+    assert reasons([large, *diverged, silent, *fine, refused]) == [
+        "3 failed, such as 00001-abc: the training loss is nan in epoch 1 at lr 0.1",
+        "1 infeasible 00004-abc: out of memory in epoch 1",
+        "1 failed 00005-abc: it left no reason",
+    ]
+    assert reasons(fine) == []
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_failed_trial_has_its_reason_at_once(make_plan, terminal):
+    console = screen(terminal)
+    view = View(console, make_plan(), [])
+    view.changed(record(1, State.FAILED, reason="the loss is [nan]"))
+    assert "the loss is [nan]" in printed(console)

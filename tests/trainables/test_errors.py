@@ -64,3 +64,8 @@ def test_other_endings(capsys):
     assert capsys.readouterr().err == "error: no space\nerror: interrupted; go on\n"
     with pytest.raises(RuntimeError, match="ours"):
         ending(RuntimeError("ours"))
+
+
+def test_no_message_shows_a_credential(capsys):
+    assert ending(StorageError(["postgresql://me:c4n4ry@db/x does not answer"])) == 6
+    assert "c4n4ry" not in capsys.readouterr().err

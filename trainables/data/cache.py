@@ -24,6 +24,7 @@ from trainables.data.dataset import DataError, Dataset, Progress
 from trainables.data.decode import DECODE_VERSION, DecodeError, decode
 from trainables.data.parquet import Batch, batches, labels_in
 from trainables.data.room import check_room
+from trainables.home import FOLDER, own_temporary, user_home
 from trainables.lock import exclusive
 
 SHOWN = 20
@@ -40,11 +41,20 @@ class _UnusableError(Exception):
 
 
 def default_cache_dir() -> Path:
-    """`$SEARCH_CACHE`, else `efficient-vit-search` under `$XDG_CACHE_HOME` or `~/.cache`."""
+    """`$SEARCH_CACHE`, else `efficient-vit-search` under `$XDG_CACHE_HOME` or `~/.cache`.
+
+    For a user who has no home, or none that can be written: a folder of his own among the temporary
+    ones.
+    """
     if chosen := os.environ.get("SEARCH_CACHE"):
         return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "efficient-vit-search"
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / FOLDER
+    if not (home := user_home()):
+        return own_temporary()
+    place = home / ".cache"
+    writable = os.access(place if place.exists() else home, os.W_OK)
+    return place / FOLDER if writable else own_temporary()
 
 
 def decoded(

@@ -145,12 +145,12 @@ def sha256(path: Path) -> str:
 
 def _changes(dataset: Dataset, files: Sequence[Path]) -> list[str]:
     """How the files differ from what `dataset.json` says about them."""
-    again = f"copy it again, or, if it is meant, {side_file.MAKE_IT} {dataset.path}"
+    again = f"copy it again, or, if it is meant, {side_file.made_by(dataset.path)}"
     listed = {shard.file: shard for shard in dataset.shards}
     sizes = {path.name: path.stat().st_size for path in files if SHARD_NAME.fullmatch(path.name)}
     problems = [
-        f"{dataset.path / name}: not listed in {SIDE_FILE}; remove it, or {side_file.MAKE_IT} "
-        f"{dataset.path}"
+        f"{dataset.path / name}: not listed in {SIDE_FILE}; remove it, or "
+        f"{side_file.made_by(dataset.path)}"
         for name in sizes.keys() - listed.keys()
     ]
     for name, shard in listed.items():
@@ -166,7 +166,7 @@ def _changes(dataset: Dataset, files: Sequence[Path]) -> list[str]:
 
 def _recounted(dataset: Dataset, counts: Mapping[str, NDArray[np.int64]]) -> list[str]:
     """Mistakes: numbers of rows and labels that differ from what `dataset.json` says."""
-    again = f"{side_file.MAKE_IT} {dataset.path}"
+    again = side_file.made_by(dataset.path)
     problems = [
         f"{dataset.path / shard.file}: {counts[shard.file].sum()} rows, {SIDE_FILE} says "
         f"{shard.rows}; {again}"

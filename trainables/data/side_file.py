@@ -5,6 +5,7 @@ It is written last, so a folder that has one is complete.
 
 import json
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ from trainables.data.dataset import (
 )
 from trainables.data.parquet import SHARD_NAME
 
-MAKE_IT = "make it with: python -m trainables.data describe"
+
+def made_by(folder: Path) -> str:
+    """How the side file of `folder` is made, as a command that can be pasted."""
+    return f"make it with: python -m trainables.data describe {shlex.quote(str(folder))}"
 
 
 def read(folder: Path) -> Dataset:
@@ -32,15 +36,15 @@ def read(folder: Path) -> Dataset:
     """
     path = folder / SIDE_FILE
     if not path.is_file():
-        raise DataError([f"{path}: missing; {MAKE_IT} {folder}"])
+        raise DataError([f"{path}: missing; {made_by(folder)}"])
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise DataError([f"{path}: no readable JSON ({error}); {MAKE_IT} {folder}"]) from error
+        raise DataError([f"{path}: no readable JSON ({error}); {made_by(folder)}"]) from error
     problems = _problems(document)
     if problems:
         raise DataError(
-            [f"{path}: {problem}; correct it or {MAKE_IT} {folder}" for problem in problems]
+            [f"{path}: {problem}; correct it or {made_by(folder)}" for problem in problems]
         )
     return Dataset.from_document(folder, document)
 

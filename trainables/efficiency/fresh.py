@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from signal import Signals
 from typing import Any
 
 import trainables
@@ -14,6 +15,9 @@ import trainables
 _COMMAND = (sys.executable, "-m", "trainables.efficiency")
 # on CUDA many batch sizes are searched, and compiled for
 _SECONDS, _TIMEOUT_S = {"cuda": 60.0}, {"cuda": 1800.0}
+# somebody wants the measuring to end: that says nothing of the model
+_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDED_BY = "the measuring process was ended by"
 _SECONDS_ELSEWHERE, _TIMEOUT_ELSEWHERE_S = 2.0, 600.0
 
 
@@ -59,6 +63,9 @@ def measure_fresh(
     Returns:
         The answer of `python -m trainables.efficiency`, described there; or `{"error": reason}` if
         the model cannot be built, run or measured, or the process died or took too long.
+
+    Raises:
+        KeyboardInterrupt: the process was told to end, from outside or by Ctrl-C here.
     """
     if seconds is None:
         seconds = default_seconds(device)
@@ -69,20 +76,41 @@ def measure_fresh(
     request |= {"training_batch_size": training_batch_size, "seconds": seconds}
     request |= {"precision": precision, "training_precision": training_precision, "mode": mode}
     try:
-        answer = subprocess.run(
-            _COMMAND,
-            input=json.dumps(request),
-            env=_environment(threads),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        answer = _asked(json.dumps(request), _environment(threads), timeout_s)
     except subprocess.TimeoutExpired:
         return {"error": f"measuring took longer than {timeout_s:g} s"}
+    if -answer.returncode in _INTERRUPTIONS:
+        raise KeyboardInterrupt
     if answer.returncode:
         return {"error": _death(answer)}
     return json.loads(answer.stdout.splitlines()[-1])
+
+
+def _asked(
+    request: str, environment: dict[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """The process that measured, which is gone when this returns or raises.
+
+    It is in a session of its own: Ctrl-C in a terminal is for its parent, which ends it with all
+    that it started.
+    """
+    process = subprocess.Popen(
+        _COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(request, timeout_s)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(_COMMAND, process.returncode, out, err)
 
 
 def _environment(threads: int | None) -> dict[str, str]:
@@ -95,6 +123,6 @@ def _environment(threads: int | None) -> dict[str, str]:
 
 def _death(answer: subprocess.CompletedProcess[str]) -> str:
     if answer.returncode < 0:
-        return f"the measuring process was ended by {Signals(-answer.returncode).name}"
+        return f"{ENDED_BY} {signal.Signals(-answer.returncode).name}"
     last_words = answer.stderr.strip().splitlines()[-1:] or ["it left no message"]
     return f"the measuring process ended with exit code {answer.returncode}: {last_words[0]}"

@@ -11,6 +11,8 @@ from trainables.efficiency.subjects import Subject
 
 Progress = Callable[[int, int], None]
 REPEATS = 5
+# passes of one image, timed one by one and in a row, differ by what starting one costs
+_FACTOR = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +72,9 @@ def measure_repeatedly(
 
     Everything is measured once before anything is measured a second time: so an interrupted run has
     seen everything, and a slow drift of the machine shows in the spread. A failure, or an exception
-    of `run`, ends the repeats of its subject in that setting; the row has the reason.
+    of `run`, ends the repeats of its subject in that setting; the row has the reason. An answer
+    that contradicts itself is asked for once more, and marked as disturbed by other load if it does
+    so again.
 
     Args:
         subjects: the models to measure.
@@ -94,7 +98,7 @@ def measure_repeatedly(
     progress(done, total)
     while unfinished := [one for one in pending.values() if one.repeats]:
         for one in unfinished:
-            answer = _answer(run, one, conditions)
+            answer = _agreeing(run, one, conditions)
             results.add(one.identity, [answer], one.subject.label)
             settled = one.repeats if "error" in answer else 1
             one.repeats -= settled
@@ -107,6 +111,33 @@ def _missing(row: Row | None, repeats: int, retry_failed: bool) -> int:
     if row is None:
         return repeats
     return 0 if row["failures"] and not retry_failed else max(0, repeats - row["repeats"])
+
+
+def contradiction(answer: Mapping[str, Any]) -> str:
+    """How two measures of one thing, a pass of one image, differ beyond belief; or nothing."""
+    measured = answer.get("measurements") or {}
+    latency_ms = measured.get("latency_ms")
+    rates = {size: rate for size, rate, *_ in measured.get("throughputs") or ()}
+    if not latency_ms or not rates.get(1):
+        return ""
+    pass_ms = 1000 / rates[1]
+    if max(latency_ms, pass_ms) <= _FACTOR * min(latency_ms, pass_ms):
+        return ""
+    return f"an image took {latency_ms:.4g} ms by its latency, {pass_ms:.4g} ms by its throughput"
+
+
+def _agreeing(
+    run: Callable[..., dict[str, Any]], one: _Pending, conditions: Conditions
+) -> dict[str, Any]:
+    """An answer that agrees with itself, asked for twice; else one that is marked as disturbed."""
+    answer = _answer(run, one, conditions)
+    if contradiction(answer):
+        again = _answer(run, one, conditions)
+        answer = answer if "error" in again else again
+    if said := contradiction(answer):
+        measured = {**answer["measurements"], "other_load": True}
+        return {**answer, "measurements": measured, "contradiction": said}
+    return answer
 
 
 def _answer(

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from spaces.space import Value
 from trainables import records
+from trainables.efficiency.fresh import ENDED_BY
 from trainables.efficiency.summary import Answer, summarise
 from trainables.efficiency.table import arrow
 from trainables.lock import exclusive
@@ -72,6 +73,10 @@ class Identity:
     def key(self) -> str:
         """SHA-256 of `columns`, in hexadecimal digits."""
         return hashlib.sha256(_canonical(self.columns).encode()).hexdigest()
+
+
+# earlier versions kept an interruption as an answer
+_NO_ANSWERS = {f"{ENDED_BY} {signal}" for signal in ("SIGINT", "SIGTERM", "SIGHUP")}
 
 
 class Results:
@@ -144,7 +149,10 @@ class Results:
     def _take(self, line: dict[str, Any]) -> None:
         identity = Identity(**line["identity"])
         key = identity.key
-        answers = [*self._answers.get(key, []), *line["answers"]]
+        new = [answer for answer in line["answers"] if answer.get("error") not in _NO_ANSWERS]
+        answers = [*self._answers.get(key, []), *new]
+        if not answers:
+            return
         label = line["label"] or self._rows.get(key, {}).get("label", "")
         known = {"key": key, "label": label, **identity.columns}
         self._rows[key] = summarise(answers) | known

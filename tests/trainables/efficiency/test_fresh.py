@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -117,11 +118,11 @@ def test_times_that_are_not_given_are_those_of_the_device(
 ):
     asked = []
 
-    def run(_command, *, input, timeout, **_named):
-        asked.append((json.loads(input)["seconds"], timeout))
+    def run(request, _environment, timeout_s):
+        asked.append((json.loads(request)["seconds"], timeout_s))
         return subprocess.CompletedProcess([], 0, "{}", "")
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(fresh, "_asked", run)
     assert measure_fresh("vit", MODEL, **SIZES, device=device, **given) == {}
     assert asked == [(seconds, timeout_s)]
     if "seconds" not in given:
@@ -168,3 +169,35 @@ def test_what_does_not_fit_into_memory_is_a_reason():
     assert found["measurements"]["training_peak_memory_bytes"] is None
     assert "out of memory" in found["measurements"]["reasons"]["training_peak_memory_bytes"]
     assert found["measurements"]["throughput_images_per_s"] > 0
+
+
+@pytest.mark.parametrize("way", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_process_that_is_told_to_end_is_no_answer(monkeypatch, way):
+    source = f"import os, signal; s = signal.{way}; signal.signal(s, signal.SIG_DFL); "
+    with pytest.raises(KeyboardInterrupt):
+        child(monkeypatch, source + "os.kill(os.getpid(), s)")
+
+
+def test_it_is_in_a_session_of_its_own(monkeypatch):
+    source = "import json, os; print(json.dumps({'leads': os.getsid(0) == os.getpid()}))"
+    assert child(monkeypatch, source) == {"leads": True}
+
+
+def test_an_interruption_here_ends_the_process(monkeypatch, tmp_path):
+    file = tmp_path / "pid"
+    source = f"import os, time; open({str(file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+
+    def interrupt(_signum, _frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.alarm(3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            child(monkeypatch, source)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    if file.exists():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text()), 0)

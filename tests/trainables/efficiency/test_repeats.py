@@ -4,6 +4,7 @@ from itertools import count
 
 import pytest
 
+from trainables import records
 from trainables.efficiency.execution import WTTF_PROTOCOL, Setting
 from trainables.efficiency.repeats import Conditions, measure_repeatedly
 from trainables.efficiency.results import Results
@@ -137,3 +138,47 @@ def test_a_subject_named_twice_is_measured_once(tmp_path):
     twice = [subject(1), subject(1)]
     measure_repeatedly(twice, Results(tmp_path), run, CONDITIONS, settings=SETTINGS[:1], repeats=2)
     assert len(run.asked) == 2
+
+
+def timed(latency_ms, images_per_s):
+    rates = [[1, images_per_s, images_per_s, images_per_s, 9]]
+    return {"measurements": {"latency_ms": latency_ms, "throughputs": rates}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "latency_ms", "marked"),
+    [
+        ([timed(10.0, 100.0)], 1, 10.0, None),
+        ([timed(10.0, 250.0)], 1, 10.0, None),  # what starting a pass costs
+        ([timed(10.0, 800.0), timed(2.0, 500.0)], 2, 2.0, None),
+        ([timed(10.0, 800.0), timed(2.0, 5000.0)], 2, 2.0, True),
+        ([timed(1.0, 2.5), timed(1.0, 2.5)], 2, 1.0, True),
+        ([timed(10.0, 800.0), {"error": "gone"}], 2, 10.0, True),
+    ],
+)
+def test_what_contradicts_itself_is_measured_again_and_then_marked(
+    tmp_path, answers, asked, latency_ms, marked
+):
+    left, results = iter(answers), Results(tmp_path)
+    calls = []
+
+    def run(*_model, **_named):
+        calls.append(1)
+        return next(left)
+
+    setting = SETTINGS[:1]
+    measure_repeatedly([subject(1)], results, run, CONDITIONS, settings=setting, repeats=1)
+    row = results.get(CONDITIONS.of(subject(1), SETTINGS[0]))
+    assert (len(calls), row["latency_ms"], row.get("other_load")) == (asked, latency_ms, marked)
+
+
+def test_an_interruption_that_was_kept_as_an_answer_is_measured_again(tmp_path):
+    setting = SETTINGS[:1]
+    identity = CONDITIONS.of(subject(1), SETTINGS[0])
+    line = {"label": "", "identity": identity.document}
+    line["answers"] = [{"error": "the measuring process was ended by SIGINT"}]
+    records.append_line(tmp_path / "measurements.jsonl", line, sync=False)
+    results, run = Results(tmp_path), Run()
+    assert results.get(identity) is None
+    measure_repeatedly([subject(1)], results, run, CONDITIONS, settings=setting, repeats=1)
+    assert results.get(identity)["latency_ms"] == 1.0
