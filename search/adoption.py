@@ -1,9 +1,9 @@
 """Trials that a study has lost, taken back from their folders.
 
 A study that was put in place of a damaged one may be older than the folders, or empty. What a
-folder holds is never trained again: its trial is in the study as one that was interrupted, and the
-sweep goes on with those first, which says what is in the folder once more and trains only what is
-not.
+folder holds is never trained again: a trial that has ended is in the study as it ended, any other
+as one that was interrupted. The sweep goes on with those first; that says what is in the folder
+once more, and trains only what is not.
 """
 
 import json
@@ -13,11 +13,13 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from search.plan import Plan
-from search.record import config_hash
-from search.sampling import distribution
+from search.plan import OBJECTIVE, Plan
+from search.record import ACCEPTED, State, config_hash
+from search.sampling import OUTCOMES, distribution
 from search.sweep_folder import SweepFolder
+from trainables import trial_log
 from trainables.errors import BadRequestError
+from trainables.trial_log import Line
 
 _KEY = re.compile(r"(\d{5,})-([0-9a-f]{8})")
 _FREE = ("data",)  # a place, which may have moved
@@ -36,15 +38,30 @@ def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
     for key, params in found.items():
         for _ in range(len(study.get_trials(deepcopy=False)), int(key.partition("-")[0])):
             study.add_trial(create_trial(state=TrialState.FAIL))  # suggestions that had no folder
+        lines = trial_log.read(folder.trial(key).metrics)
         study.add_trial(
             create_trial(
-                state=TrialState.RUNNING,
                 params={name: params[name] for name in domains},
                 distributions={name: distribution(domain) for name, domain in domains.items()},
-                user_attrs={"params": params, "trained": True, "trial_key": key},
+                **_outcome(lines, {"params": params, ACCEPTED: True, "trial_key": key}),
             )
         )
     return lost
+
+
+def _outcome(lines: list[Line], attributes: dict[str, Any]) -> dict[str, Any]:
+    """State, values and attributes of a trial with these lines, as `create_trial` takes them."""
+    last = lines[-1] if lines else Line(epoch=0)
+    if last.state is None:
+        return {"state": TrialState.RUNNING, "user_attrs": attributes}
+    (objective,) = OBJECTIVE
+    state = State(last.state)
+    attributes |= {"state": state.value, "reason": last.reason}
+    told: dict[str, Any] = {"state": OUTCOMES[state], "user_attrs": attributes}
+    if state == State.COMPLETE:
+        told["values"] = attributes["values"] = [last.metrics[f"best_{objective}"]]
+    scores = {line.epoch: line.metrics[objective] for line in lines if objective in line.metrics}
+    return told | {"intermediate_values": scores}
 
 
 def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:

@@ -82,9 +82,11 @@ class Projection:
         self._settled: set[tuple[str, str]] = set()
         own = (self.client, self.experiment_id, plan.sweep, self._identity)
         self._found = runs_of_trials(*own)
+        self._reasoned: set[str] = set()
         for run in reversed(self._found):  # of twins the older one goes on
             key = run.data.tags[Tag.TRIAL_KEY]
             self._run_ids[key] = run.info.run_id
+            self._reasoned |= {key} if Tag.REASON in run.data.tags else set()
             if run.info.status != "RUNNING":
                 self._settled.add((key, run.info.status))
             else:  # an epoch trained again after a damaged checkpoint stays what it was here
@@ -166,6 +168,9 @@ class Projection:
             return
         if record.reason:
             self.client.set_tag(run_id, Tag.REASON, record.reason)
+        elif record.key in self._reasoned:  # it was stopped once, and then the study was lost
+            self.client.delete_tag(run_id, Tag.REASON)
+            self._reasoned.remove(record.key)
         self._final(run_id, lines, folder)
         for file in (folder.confusion, folder.provenance, folder.config):
             if file.exists():

@@ -69,6 +69,8 @@ class Sweep:
         if adopted := adopt(stored, plan, request.folder):
             where = "were found in their folders"
             self.say(f"note: {len(adopted)} trials that the study did not know {where}")
+            if not request.database:
+                file.keep()
         study = SweepStudy(
             stored,
             plan.searched,

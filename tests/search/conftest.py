@@ -12,8 +12,9 @@ import optuna
 import pytest
 import torch
 
+from search.mlflow_store import client_of
 from search.plan import OBJECTIVE, Plan
-from search.projection import Projection, client_of
+from search.projection import Projection
 from search.record import Record, State
 from search.sampling import create
 from search.study import SweepStudy

@@ -39,9 +39,14 @@ def test_a_lost_study_is_made_again_from_the_folders(lost):
     assert adopted(lost) == [], "once"
     study = lost.study()
     assert [(r.key, r.params) for r in study.accepted] == [(r.key, r.params) for r in lost.before]
+    states = [State.COMPLETE, State.RUNNING, State.FAILED, State.INFEASIBLE]
+    assert [record.state for record in study.accepted] == states
+    for now, before in zip(study.accepted, lost.before, strict=True):
+        if now.state != State.RUNNING:
+            assert dataclasses.replace(now, metrics={}) == dataclasses.replace(before, metrics={})
     first = study.next()
     assert first is not None
-    assert first.key == lost.before[0].key, "interrupted ones go on first"
+    assert first.key == lost.before[1].key, "what has not ended goes on first"
     assert StudyFile(folder).heal() == ""
 
 
@@ -64,9 +69,7 @@ def test_numbers_of_new_trials_do_not_meet_those_of_folders(lost):
     adopted(lost)
     lost.plan = dataclasses.replace(lost.plan, trials=5)
     study = lost.study()
-    for _ in range(4):
-        record = study.next()
-        study.finish(record.key, State.FAILED, "a reason")
+    study.finish(study.next().key, State.FAILED, "a reason")
     record = study.next()
     assert record.number > max(r.number for r in lost.before)
     assert record.key not in {r.key for r in lost.before}

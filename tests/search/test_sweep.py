@@ -94,6 +94,31 @@ def test_a_sweep_end_to_end(tmp_path, capfd):
     capfd.readouterr()
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("copy", [True, False], ids=["with its copy", "without a copy"])
+def test_a_lost_study_loses_no_trial(tmp_path, capfd, copy):
+    """Nor does it train one again; a look at the sweep in between changes nothing."""
+    log = tmp_path / "log"
+    assert finished(command(tmp_path, 3), log) == 0, log.read_text()
+    before, begun = ended(tmp_path), epochs_begun(tmp_path)
+    for path in (tmp_path / "s").glob("study.db*"):
+        if path.name != "study.db.good" or not copy:
+            path.unlink()
+    here = sorted(path.name for path in (tmp_path / "s").iterdir())
+    assert verify.main(["--home", str(tmp_path)]) == 6
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == here
+    assert finished(command(tmp_path, 3, "--resume"), log) == 0, log.read_text()
+    assert "the study was damaged (it is missing)" in log.read_text()
+    after = ended(tmp_path)
+    assert {key: params for key, (_, params) in after.items()} == {
+        key: params for key, (_, params) in before.items()
+    }
+    stopped = [state for state, _ in before.values() if state == State.PRUNED]
+    assert epochs_begun(tmp_path) == begun or stopped, "only one that was stopped may go on"
+    agreed(tmp_path)
+    capfd.readouterr()
+
+
 @pytest.mark.timeout(1800)
 def test_driver_killed_ten_times(tmp_path):
     """Nothing finished is lost or trained again; at most one epoch of a running trial repeated."""

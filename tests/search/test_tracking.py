@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from reports.mlflow_contract import STATUS
-from search.projection import Projection, client_of, runs_of_trials
+from search.mlflow_store import client_of
+from search.projection import Projection, runs_of_trials
 from search.record import State, config_hash
 from search.tracking import Tracker
 from trainables import records
@@ -263,7 +264,7 @@ def test_what_a_killed_driver_left_of_a_database_is_made_again(tmp_path):
 @pytest.mark.parametrize("moment_s", [0.5, 1.0, 1.5, 2.0, 2.5])
 def test_killed_while_mlflow_makes_its_tables(tmp_path, moment_s):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    program = "import sys, mlflow; from search.projection import client_of; print(flush=True); "
+    program = "import sys, mlflow; from search.mlflow_store import client_of; print(flush=True); "
     line = [sys.executable, "-c", program + "client_of(sys.argv[1])", uri]
     maker = subprocess.Popen(line, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
     assert maker.stdout is not None
