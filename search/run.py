@@ -126,7 +126,7 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
 def _lost(what: str, request: Request, plan: Plan, console: Console) -> None:
     """Tell that Ray is gone, from a thread that may end the process next."""
     console.show_cursor()  # the live view took it
-    console.print(f"error: {what}. {_go_on(request, plan)}", **_PLAIN)
+    console.print(f"error: {what}; {_go_on(request, plan)}", **_PLAIN)
 
 
 def _go_on(request: Request, plan: Plan) -> str:
@@ -136,7 +136,7 @@ def _go_on(request: Request, plan: Plan) -> str:
     for option, given in (("--address", request.address), ("--database", request.database)):
         words += [option, given] if given else []
     again = redacted(shlex.join([*words, "--resume"]))
-    return f"Nothing that was finished is lost. To go on: {again}"
+    return f"nothing that was finished is lost. To go on: {again}"
 
 
 def _run(request: Request, console: Console) -> int:
@@ -173,7 +173,7 @@ def _attended(request: Request, plan: Plan, console: Console) -> int:
         with chatter_to(request.folder.log) as stream, storage.told():
             return _search(request, plan, Console(file=stream))
     except KeyboardInterrupt:
-        console.print(f"interrupted. {_go_on(request, plan)}", **_PLAIN)
+        console.print(f"interrupted; {_go_on(request, plan)}", **_PLAIN)
         return Exit.INTERRUPTED
     except StorageError as error:
         raise StorageError([*error.mistakes, _go_on(request, plan)]) from error
