@@ -11,6 +11,7 @@ measurement is a fresh process with nothing of ours beside it. All of them are r
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -97,6 +98,8 @@ def trials(given: argparse.Namespace, way: Measuring, request: Request) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure sweeps' trials, or models; exit codes: 0, 2, 3, 6, and 130 if interrupted."""
+    for ending in (signal.SIGINT, signal.SIGTERM):  # or the measuring process would outlive us
+        signal.signal(ending, signal.default_int_handler)
     given = parser(main.__doc__).parse_args(arguments)
 
     def run() -> int:

@@ -110,7 +110,7 @@ def test_a_runs_headline_is_in_metrics_and_every_row_in_the_artifact(trained_swe
     rows = artifact(trained_sweep, run.info.run_id, "efficiency.json")
     wanted = [measured.row(record), Results(trained_sweep.home).get(added)]
     assert rows == json.loads(json.dumps(wanted)), "the headline first"
-    assert rows[0]["throughputs"][0]["images_per_s"] == 50.0
+    assert rows[0]["throughputs"][0]["images_per_s"] == 500.0
 
 
 def test_a_logged_model_has_every_setting_as_a_data_set(trained_sweep):

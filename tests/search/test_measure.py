@@ -21,7 +21,9 @@ class Run:
         if len(self.asked) == self.stop_after:
             raise KeyboardInterrupt
         self.asked.append((model, named["mode"], named["seconds"], named["image_size"]))
-        return answer(latency_ms=float(len(self.asked)))
+        found = answer(latency_ms=float(len(self.asked)))
+        found["measurements"]["throughputs"] = []  # nothing that could contradict the latency
+        return found
 
 
 @pytest.fixture
