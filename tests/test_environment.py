@@ -9,6 +9,8 @@ HOUSES = ("spaces", "trainables", "search", "reports")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 WITHOUT_UNDERSCORE = {"PYTHONPATH"}
 OTHERS = {"ILSVRC2012_ID"}  # a column of ImageNet's table of labels
+OTHERS |= {"BAD_REQUEST", "INVALID_STATE"}  # error codes of MLflow's
+OTHERS |= {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}
 
 
 def listed() -> list[str]:
