@@ -6,10 +6,12 @@ UserError
 ├── DataError                4, is a ValueError too; of `trainables.data.dataset`
 │   ├── UnknownDatasetError  2, like the next two: the request is bad, not the data
 │   ├── UnknownFormError
-│   └── ImportRequestError
+│   ├── ImportRequestError
+│   └── NoClassesError       of `trainables.data.importing.layout`
 ├── SweepLockedError         3, of `search.lock`
 ├── ResourceError            5
 └── StorageError             6
+    └── DamagedStoreError    of `search.mlflow_store`
 """
 
 import sys

@@ -5,9 +5,11 @@ import pickle
 import pytest
 
 from search.lock import SweepLockedError
+from search.mlflow_store import DamagedStoreError
 from trainables.data import DataError, UnknownDatasetError
 from trainables.data.importing.forms import UnknownFormError
 from trainables.data.importing.job import ImportRequestError
+from trainables.data.importing.layout import NoClassesError
 from trainables.efficiency.subjects import SubjectError
 from trainables.errors import (
     BadRequestError,
@@ -26,8 +28,10 @@ CODES = {
     ImportRequestError: 2,
     SweepLockedError: 3,
     DataError: 4,
+    NoClassesError: 4,
     ResourceError: 5,
     StorageError: 6,
+    DamagedStoreError: 6,
 }
 
 

@@ -37,12 +37,11 @@ def test_a_killed_process_holds_nothing(tmp_path):
         "import sys; from pathlib import Path; from trainables.lock import exclusive\n"
         "with exclusive(Path(sys.argv[1])): print(flush=True); input()"
     )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    with path.open("a") as other:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, **pipes) as holder, path.open("a") as other:
+        assert holder.stdout is not None
+        holder.stdout.readline()
         assert not taken(other)
         holder.kill()
         holder.wait()
