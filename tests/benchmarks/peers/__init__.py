@@ -1,0 +1,36 @@
+"""The methods that are compared: a file each, with `run`, and `missing` where it may not run."""
+
+import importlib
+import pkgutil
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from tests.benchmarks.objectives import Objective
+
+OTHERS = ("lanes",)  # files of this folder that hold no method
+
+
+def names() -> list[str]:
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in OTHERS)
+
+
+def find(name: str) -> tuple[ModuleType, dict[str, Any]]:
+    """The module of a method, and what its name asks for after a colon."""
+    file, _, sampler = name.partition(":")
+    if file not in names():
+        raise ValueError(f"no method {file!r} (methods: {', '.join(names())})")
+    module = importlib.import_module(f"tests.benchmarks.peers.{file}")
+    return module, {"sampler": sampler} if sampler else {}
+
+
+def missing(name: str, objective: Objective) -> str:
+    """Why a method cannot run on an objective; empty if it can."""
+    module, given = find(name)
+    return module.missing(objective, **given) if hasattr(module, "missing") else ""
+
+
+def runner(name: str) -> Any:
+    """`run(objective, *, seed, budget_epochs, workers)` of a method."""
+    module, given = find(name)
+    return partial(module.run, **given)
