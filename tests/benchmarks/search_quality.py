@@ -87,7 +87,9 @@ def table(runs: Iterable[Run], methods: Iterable[str], objectives: Iterable[str]
 def request() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="a line of JSON for every run")
-    parser.add_argument("--methods", nargs="+", default=peers.names())
+    parser.add_argument(
+        "--methods", nargs="+", default=[name for name in peers.names() if name not in peers.SLOW]
+    )
     parser.add_argument("--objectives", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--functions", choices=FUNCTIONS, default="choosing")
     parser.add_argument("--seeds", type=int, default=30, help="how many")

@@ -8,7 +8,8 @@ from typing import Any
 
 from tests.benchmarks.objectives import Objective
 
-OTHERS = ("lanes",)  # files of this folder that hold no method
+OTHERS = ("lanes", "syne_schedulers")  # files of this folder that hold no method
+SLOW = ("ax_client",)  # seconds a suggestion: run when asked for
 
 
 def names() -> list[str]:
