@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from spaces.space import Choice, Domain, Integer, Value
 from tests.benchmarks.objectives import CHOOSING, FAMILIES, REPORTING
@@ -65,13 +65,17 @@ def pattern_search(
     return least, now
 
 
-def front(objective: Objective) -> list[tuple[float, float]]:
+def front(
+    objective: Objective,
+    depths: Iterable[int] = range(2, 13),
+    k_dims: Collection[int] = (16, 32, 64, 96, 160, 256),
+) -> list[tuple[float, float]]:
     """Error and the known objective of the best configuration of every size."""
     ((_, known),) = objective.known.items()
     free = [name for name in objective.space.params if name not in ("depth", "dim", "k_dim")]
     start = next(feasible_draws(objective, 0))
     points = []
-    for depth, k_dim in itertools.product(range(2, 13), (16, 32, 64, 96, 160, 256)):
+    for depth, k_dim in itertools.product(depths, k_dims):
         for dim in range(64, 513, 64):
             size: dict[str, Value] = {"depth": depth, "dim": dim, "k_dim": k_dim}
             least, start = pattern_search(objective, {**start, **size}, free)
@@ -93,6 +97,8 @@ def dense(objective: Objective) -> float:
 def main() -> None:
     found: dict[str, dict[str, float]] = {}
     for name, family in FAMILIES.items():
+        if "best" in vars(family):  # known otherwise
+            continue
         found[name] = {str(s): round(dense(family(s)), 6) for s in (*CHOOSING, *REPORTING)}
         print(name, found[name], flush=True)
     assert all(math.isfinite(best) for values in found.values() for best in values.values())
