@@ -8,7 +8,7 @@ Prints a Markdown table: epochs in all until a trial of full length is within th
 95 % bootstrap interval, share of runs that got there within the budget). A line of JSON a run is
 appended to FILE.jsonl, and a run that it has is not made again. Several functions of a family take
 turns with the seeds; searchers are chosen on the `choosing` ones, and `reporting` ones are others.
-Methods are the files of `tests/benchmarks/peers`, `ours:NAME` is ours with the sampler NAME; one
+Methods are the files of `tests/benchmarks/peers`, `ours:SAMPLER:PRUNER` is ours with those; one
 that is not installed is passed over with the reason.
 """
 

@@ -17,12 +17,12 @@ def names() -> list[str]:
 
 
 def find(name: str) -> tuple[ModuleType, dict[str, Any]]:
-    """The module of a method, and what its name asks for after a colon."""
-    file, _, sampler = name.partition(":")
+    """The module of a method, and what its name asks for after colons: sampler and pruner."""
+    file, *asked = name.split(":")
     if file not in names():
         raise ValueError(f"no method {file!r} (methods: {', '.join(names())})")
     module = importlib.import_module(f"tests.benchmarks.peers.{file}")
-    return module, {"sampler": sampler} if sampler else {}
+    return module, {k: v for k, v in zip(("sampler", "pruner"), asked, strict=False) if v}
 
 
 def missing(name: str, objective: Objective) -> str:

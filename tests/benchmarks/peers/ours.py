@@ -1,4 +1,4 @@
-"""Our own searcher, through `search.simulate`; `ours:NAME` gives it the sampler NAME."""
+"""Our own searcher, through `search.simulate`; `ours:SAMPLER:PRUNER` names parts of it."""
 
 import inspect
 from typing import Any
@@ -8,17 +8,19 @@ from search.simulation import Row
 from tests.benchmarks.objectives import Objective
 
 
-def missing(objective: Objective, sampler: str = "") -> str:  # noqa: ARG001
+def missing(objective: Objective, **asked: str) -> str:  # noqa: ARG001
     """Why it cannot run; empty if it can."""
     takes = inspect.signature(search.simulate).parameters
-    return "search.simulate takes no sampler" if sampler and "sampler" not in takes else ""
+    unknown = [name for name in asked if name not in takes]
+    return f"search.simulate takes no {' and no '.join(unknown)}" if unknown else ""
 
 
 def run(
-    objective: Objective, *, seed: int, budget_epochs: int, workers: int, sampler: str = ""
+    objective: Objective, *, seed: int, budget_epochs: int, workers: int, **asked: str
 ) -> list[Row]:
+    # a version that knows no `known` is compared too
     takes = inspect.signature(search.simulate).parameters
-    given: dict[str, Any] = {"sampler": sampler, "known": objective.known}
+    given: dict[str, Any] = {**asked, "known": objective.known or None}
     return search.simulate(
         objective,
         objective.space,
@@ -29,6 +31,5 @@ def run(
         seed=seed,
         cost=objective.cost,
         constraints=objective.constraints or None,
-        # a version that takes fewer arguments is compared too
-        **{name: value for name, value in given.items() if value and name in takes},
+        **{name: value for name, value in given.items() if name in takes},
     ).history
