@@ -219,7 +219,8 @@ def _trial_key(run: Run) -> str:
 
 
 def _state(run: Run) -> str:
-    return run.data.tags.get(Tag.STATE) or STATE.get(run.info.status, "running")
+    found = run.data.tags.get(Tag.STATE) or STATE.get(run.info.status, "running")
+    return EARLIER_STATES.get(found, found)
 
 
 def _typed(texts: Sequence[str | None]) -> pa.Array:

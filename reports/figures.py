@@ -23,7 +23,8 @@ AXES = {
 }
 STATES = {
     "complete": ("circle", "#0072B2"),
-    "pruned": ("x", "#E69F00"),
+    "stopped": ("x", "#E69F00"),
+    "paused": ("cross", "#56B4E9"),
     "failed": ("triangle-down", "#D55E00"),
     "infeasible": ("square", "#000000"),
     "running": ("diamond", "#009E73"),

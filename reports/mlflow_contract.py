@@ -70,13 +70,22 @@ YES = "true"
 # MLflow's status of a trial's run, by the trial's state
 STATUS = {
     "running": "RUNNING",
+    "paused": "SCHEDULED",
     "complete": "FINISHED",
-    "pruned": "KILLED",
+    "stopped": "KILLED",
     "infeasible": "KILLED",
     "failed": "FAILED",
 }
 # the state of a run without the tag
-STATE = {"RUNNING": "running", "FINISHED": "complete", "KILLED": "pruned", "FAILED": "failed"}
+STATE = {
+    "RUNNING": "running",
+    "SCHEDULED": "paused",
+    "FINISHED": "complete",
+    "KILLED": "stopped",
+    "FAILED": "failed",
+}
+# what earlier versions called a state
+EARLIER_STATES = {"pruned": "stopped"}
 
 # the metrics of a trial that have one value, in contrast to its curves
 SCALARS = (*FINAL, *TRAINING_TIME, *EFFICIENCY)

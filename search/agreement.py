@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from reports.mlflow_contract import STATUS, Tag
+from reports.mlflow_contract import EARLIER_STATES, STATUS, Tag
 from search.plan import Plan
 from search.projection import final_scalars
 from search.record import Record, State, config_hash
@@ -72,8 +72,8 @@ class TrialCheck:
         epochs = [line.epoch for line in lines]
         if epochs != list(range(1, len(epochs) + 1)):
             self._wrong(f"the epochs of metrics.jsonl are {epochs}")
-        if self.record.state == State.RUNNING:
-            self._wrong("still running in the study; --resume finishes it")
+        if not self.record.state.final:
+            self._wrong(f"still {self.record.state} in the study; --resume finishes the sweep")
         if self.record.epoch > max(epochs, default=0):
             self._wrong(f"the study knows epoch {self.record.epoch}, the folder does not")
         values = {line.epoch: line.metrics.get("valid_top1") for line in lines}
@@ -90,7 +90,7 @@ class TrialCheck:
         state, last = self.record.state, lines[-1] if lines else Line(epoch=0)
         if state == State.COMPLETE and last.state != "complete":
             self._wrong("complete in the study, but its folder has no final line")
-        elif state != State.RUNNING and last.done and last.state != state:
+        elif state.final and last.done and last.state != state:
             self._wrong(f"{state} in the study, {last.state} in its folder")
         ended_badly = state in (State.FAILED, State.INFEASIBLE)
         if ended_badly and last.reason and last.reason != self.record.reason:
@@ -174,13 +174,15 @@ class TrialCheck:
         if run.data.tags.get(Tag.PARENT) != parent:
             self._wrong("its run is not beneath the sweep's in MLflow")
         self._same("parameter", self.plan.shown(self.record.params), run.data.params)
-        tags = {Tag.STATE: self.record.state.value, Tag.REASON: self.record.reason or None}
+        reason = self.record.reason if self.record.state.final else ""
+        tags = {Tag.STATE: self.record.state.value, Tag.REASON: reason or None}
         tags |= {Tag.CONFIG_HASH: config_hash(self.record.params)}
         found = {name: run.data.tags.get(name) for name in tags}
+        found[Tag.STATE] = EARLIER_STATES.get(found[Tag.STATE], found[Tag.STATE])
         self._same("tag", tags, found)
         for name in EPOCH:
             self._curve(name, run, lines, client)
-        if self.record.state != State.RUNNING:
+        if self.record.state.final:
             wanted, _ = final_scalars(self.folder, lines)
             known = run.data.metrics
             finals = {n: known[n] for n in (*FINAL, *TRAINING_TIME) if n in known}

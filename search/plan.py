@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import spaces
+from search.samplers import DEFAULT
 from spaces.first_stage import with_first_stage
 from spaces.space import Space, Value, nearest
 from trainables import fields, records
@@ -22,7 +23,10 @@ OBJECTIVE = {"valid_top1": "max"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DRAWS = 2000
 _SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested if the given one does not fit
-_MAY_CHANGE = ("trials", "published", "data")  # `data` is a place; `data_sha256` says what is there
+_MAY_CHANGE = (
+    *("trials", "total_epochs", "sampler", "pruner", "published"),
+    "data",  # a place; `data_sha256` says what is there
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +40,9 @@ class Budget:
     epochs: int
     image_size: int
     max_gflops: float | None = None
+    total_epochs: int | None = None
+    sampler: str = DEFAULT
+    pruner: str | None = None
 
 
 QUICK = Budget(trials=10, epochs=6, image_size=56, max_gflops=0.08)
@@ -46,7 +53,8 @@ FULL = Budget(trials=100, epochs=200, image_size=224)
 class Plan:
     """A sweep: `variant` on the data set at `data`, within a budget.
 
-    `settings` hold parameters constant; `published` is how many published points are tried first.
+    `settings` hold parameters constant; `published` is how many published points are tried first;
+    `total_epochs` limits the epochs of all trials together.
     """
 
     sweep: str
@@ -64,6 +72,9 @@ class Plan:
     published: int
     settings: Mapping[str, Value] = field(default_factory=dict)
     space: str = ""
+    sampler: str = DEFAULT
+    pruner: str | None = None
+    total_epochs: int | None = None
 
     @cached_property
     def searched(self) -> Space:

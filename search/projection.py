@@ -20,7 +20,7 @@ from reports.mlflow_contract import (
 from search.identity import Identity
 from search.mlflow_store import client_of
 from search.plan import Plan
-from search.record import Record, State, config_hash
+from search.record import Record, config_hash
 from search.sweep_folder import SweepFolder
 from trainables import trial_log
 from trainables.home import Home
@@ -30,6 +30,7 @@ from trainables.trial_folder import TrialFolder
 from trainables.trial_log import Line
 
 _ANY = Identity()
+_OPEN = (STATUS["running"], STATUS["paused"])
 
 
 def runs_of_trials(
@@ -87,7 +88,7 @@ class Projection:
             key = run.data.tags[Tag.TRIAL_KEY]
             self._run_ids[key] = run.info.run_id
             self._reasoned |= {key} if Tag.REASON in run.data.tags else set()
-            if run.info.status != "RUNNING":
+            if run.info.status not in _OPEN:
                 self._settled.add((key, run.info.status))
             else:  # an epoch trained again after a damaged checkpoint stays what it was here
                 points = self.client.get_metric_history(run.info.run_id, "lr")
@@ -162,8 +163,8 @@ class Projection:
         self._curve(run_id, lines[self._written.get(record.key, 0) :])
         self._written[record.key] = len(lines)
         self.client.set_tag(run_id, Tag.STATE, state.value)
-        if state == State.RUNNING:
-            self.client.update_run(run_id, status="RUNNING")
+        if not state.final:
+            self.client.update_run(run_id, status=status)
             self._settled -= {(record.key, settled) for settled in STATUS.values()}
             return
         if record.reason:

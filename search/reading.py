@@ -46,6 +46,7 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
         loaded,
         plan.searched,
         directions=OBJECTIVE,
+        max_epochs=plan.epochs,
         image_size=plan.image_size,
         trials=plan.trials,
     )

@@ -13,24 +13,40 @@ ACCEPTED = "trained"  # as studies on disks call it
 
 
 class State(StrEnum):
-    """What became of a trial; every state except `RUNNING` is final.
+    """What became of a trial; every state except `RUNNING` and `PAUSED` is final.
 
-    A COMPLETE trial used its budget or was ended by its own patience; a PRUNED one was stopped
-    early; a FAILED one ended with an error; an INFEASIBLE one broke a constraint, before or during
-    training; a DUPLICATE was suggested again and not trained.
+    A PAUSED trial waits at its last commit until it is worth going on. A COMPLETE one used its
+    budget or was ended by its own patience; a STOPPED one was ended early, or was still paused when
+    the sweep ended; a FAILED one ended with an error; an INFEASIBLE one broke a constraint, before
+    or during training; a DUPLICATE was suggested again and not trained.
     """
 
     RUNNING = "running"
+    PAUSED = "paused"
     COMPLETE = "complete"
-    PRUNED = "pruned"
+    STOPPED = "stopped"
     FAILED = "failed"
     INFEASIBLE = "infeasible"
     DUPLICATE = "duplicate"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "State | None":
+        """What earlier versions called a state."""
+        return cls.STOPPED if value == "pruned" else None
+
+    @property
+    def final(self) -> bool:
+        return self not in (State.RUNNING, State.PAUSED)
+
 
 @dataclass(slots=True)
 class Record:
-    """A trial as the study knows it: a suggestion that was `accepted` for training, or refused."""
+    """A trial as the study knows it: a suggestion that was `accepted` for training, or refused.
+
+    `curve` has the objectives that training shows, by epoch. The sampler's `decisions` began it and
+    went on with it: each has its number, its reasons (`why`), what was `news` then as (number of
+    the trial, epoch, state), and the `epoch` that it went on from.
+    """
 
     number: int
     key: str
@@ -42,10 +58,17 @@ class Record:
     epoch: int = 0
     value: float | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
+    curve: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def resumed_epoch(self) -> int:
+        """The epoch that the trial went on from when it was last paused, 0 if it never was."""
+        return self.decisions[-1].get("epoch", 0) if self.decisions else 0
 
     @classmethod
     def noted(
-        cls, number: int, attributes: Mapping[str, Any], *, epoch: int, value: float | None
+        cls, number: int, attributes: Mapping[str, Any], curve: dict[int, tuple[float, ...]]
     ) -> "Record":
         """The trial whose `attributes` a study has."""
         return cls(
@@ -56,8 +79,9 @@ class Record:
             reason=attributes.get("reason", ""),
             published=attributes.get("published", ""),
             accepted=attributes[ACCEPTED],
-            epoch=epoch,
-            value=value,
+            epoch=max(curve, default=0),
+            curve=curve,
+            decisions=list(attributes.get("decisions", ())),
         )
 
 

@@ -1,17 +1,17 @@
 """The command line of `search.run`: read, filled up with a budget, and checked all at once."""
 
 import argparse
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import spaces
 from reports.mlflow_contract import address_mistakes
 from search.cluster import Resources, address_of
 from search.listing import Show
+from search.numbers import NUMBERS, read
 from search.plan import (
     FULL,
     QUICK,
@@ -23,6 +23,7 @@ from search.plan import (
     searched,
     setting_mistakes,
 )
+from search.samplers import DEFAULT, mistakes
 from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
 from spaces import first_stage
 from spaces.space import Value, nearest
@@ -31,21 +32,6 @@ from trainables.data import DataError, Dataset, UnknownDatasetError, check
 from trainables.errors import BadRequestError
 from trainables.home import Home
 
-# name, type, least value, what it is
-_NUMBERS = {
-    "trials": (int, 1, "trials to train; a larger number extends a finished sweep"),
-    "epochs": (int, 1, "epochs of a trial that is not stopped early"),
-    "image_size": (int, 1, "pixels a side"),
-    "max_gflops": (float, 0, "limit on GFLOPs of a forward pass, told to the sampler"),
-    "patience": (int, 1, "epochs without a better validation accuracy that end a trial"),
-    "seed": (int, 0, "seed of the search and of every trial"),
-    "published": (int, 0, "published points to try first (a quarter of the trials)"),
-    "lanes": (int, 1, "trials at a time (as many as fit)"),
-    "workers": (int, 1, "workers that share a trial (1)"),
-    "cpus_per_worker": (float, 0, "CPUs of a worker (1)"),
-    "gpus_per_worker": (float, 0, "GPUs of a worker (1 where there are GPUs)"),
-    "wait_for_resources": (float, 0, "seconds to wait for nodes that a lane needs (0)"),
-}
 DEFAULT_DATA = "digits"
 T = TypeVar("T")
 
@@ -66,6 +52,9 @@ class Request:
     patience: int | None
     seed: int | None
     published: int | None
+    total_epochs: int | None
+    sampler: str | None
+    pruner: str | None
     resources: Resources
     settings: dict[str, Value]
     earlier: Plan | None
@@ -98,6 +87,9 @@ class Request:
             published=_either(self.published, max(1, trials // 4)),
             settings=self.settings,
             space=described(searched(self.variant, self.settings)),
+            total_epochs=_either(self.total_epochs, base.total_epochs),
+            sampler=_either(self.sampler, base.sampler),
+            pruner=_either(self.pruner, base.pruner),
         )
 
 
@@ -122,29 +114,11 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
     root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
     root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
-    for name, (_, _, meaning) in _NUMBERS.items():
+    for name, meaning in (("sampler", DEFAULT), ("pruner", "the sampler's own")):
+        root.add_argument(f"--{name}", metavar="NAME", help=f"see docs/search.md ({meaning})")
+    for name, (_, _, meaning) in NUMBERS.items():
         root.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=meaning)
     return root
-
-
-def _numbers(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    numbers, wrong = {}, []
-    for name, (kind, least, _) in _NUMBERS.items():
-        text = getattr(given, name)
-        numbers[name] = None
-        if text is None:
-            continue
-        expected = "a whole number" if kind is int else "a number"
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and value >= least):
-            option = f"--{name.replace('_', '-')}"
-            wrong.append(f"{option} must be {expected} of at least {least}, given {text!r}")
-        else:
-            numbers[name] = value
-    return numbers, wrong
 
 
 def _budget(given: argparse.Namespace) -> Budget:
@@ -166,8 +140,8 @@ def _earlier(sweep: str, given: argparse.Namespace) -> tuple[Plan | None, list[s
     if not given.resume:
         return None, []
     known = sweeps(given.home)
-    found = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
-    return None, [f"--resume: no sweep {sweep!r} in {given.home}{nearest(sweep, known)} ({found})"]
+    there = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
+    return None, [f"--resume: no sweep {sweep!r} in {given.home}{nearest(sweep, known)} ({there})"]
 
 
 def _sweep_name(given: argparse.Namespace, size: int) -> str:
@@ -202,7 +176,7 @@ def _variant_mistakes(variant: str, settings: dict[str, Value], size: int) -> li
 def parse(arguments: Sequence[str] | None = None) -> Request:
     """The request of a command line. Raises BadRequestError or DataError with all mistakes."""
     given = parser().parse_args(arguments)
-    numbers, wrong = _numbers(given)
+    numbers, wrong = read(given)
     budget = _budget(given)
     sweep = _sweep_name(given, numbers["image_size"] or budget.image_size)
     hint = "" if given.name else ", made of variant, data and size; choose one with --name"
@@ -220,6 +194,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
             bad_data += error.mistakes
     size = numbers["image_size"] or (earlier or budget).image_size
     wrong += database_mistakes(given.database) + address_mistakes() + unread
+    wrong += mistakes(given.sampler or DEFAULT, given.pruner)
     wrong += _variant_mistakes(given.variant, settings, size) + misnamed + trouble
     if wrong:
         raise BadRequestError(wrong + bad_data)
@@ -233,6 +208,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         data=data,
         budget=budget,
         **{name: number for name, number in numbers.items() if name not in of_cluster},
+        **{"sampler": given.sampler, "pruner": given.pruner},
         resources=Resources(**{name: numbers[name] for name in of_cluster}),
         settings=settings,
         earlier=earlier,

@@ -1,39 +1,26 @@
-"""Optuna's own samplers, pruners and storages, set up for us."""
+"""Our spaces and states as Optuna's, and a study of a sweep."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import optuna
 from optuna.trial import TrialState
 
 from search.record import State
-from spaces.space import Choice, Domain, Integer, Real, Value
+from spaces.space import Choice, Domain, Integer, Real
 
 # our states as Optuna's states
 OUTCOMES = {
     State.COMPLETE: TrialState.COMPLETE,
-    State.PRUNED: TrialState.PRUNED,
+    State.STOPPED: TrialState.PRUNED,
     State.INFEASIBLE: TrialState.PRUNED,
     State.FAILED: TrialState.FAIL,
     State.DUPLICATE: TrialState.FAIL,
 }
 
 
-def suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
-    match domain:
-        case Integer():
-            low, high = domain.low, domain.high
-            return trial.suggest_int(name, low, high, step=domain.step, log=domain.log)
-        case Real():
-            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-        case Choice():
-            return cast(Value, trial.suggest_categorical(name, domain.values))
-    raise TypeError(f"{name}: no way to draw from {domain!r}")
-
-
 def distribution(domain: Domain) -> optuna.distributions.BaseDistribution:
-    """What Optuna notes beside a value that `suggest` drew from `domain`."""
+    """What Optuna notes beside a value of `domain`."""
     match domain:
         case Integer():
             return optuna.distributions.IntDistribution(
@@ -46,27 +33,7 @@ def distribution(domain: Domain) -> optuna.distributions.BaseDistribution:
     raise TypeError(f"{domain!r} is no domain that can be drawn from")
 
 
-def sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """Multivariate TPE for suggestion `number` of the sweep with `seed`.
-
-    It is seeded by both, so that a resumed sweep suggests what an uninterrupted one would.
-    """
-    entropy = np.random.SeedSequence((seed, number)).generate_state(1)[0]
-    return optuna.samplers.TPESampler(seed=int(entropy), multivariate=True, n_startup_trials=8)
-
-
-def pruner(epochs: int) -> optuna.pruners.BasePruner:
-    """Asynchronous successive halving with rungs at a ninth, a third and all of the epochs.
-
-    A later first rung keeps slow starters: on a surrogate with crossing curves, the regret is a
-    third of that with a first rung at one epoch.
-    """
-    return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=max(1, round(epochs / 9)), reduction_factor=3
-    )
-
-
-def create(name: str, directions: Mapping[str, str], storage: Any, epochs: int) -> optuna.Study:
+def create(name: str, directions: Mapping[str, str], storage: Any) -> optuna.Study:
     """The study `name`, new or as it was left.
 
     Raises:
@@ -79,7 +46,7 @@ def create(name: str, directions: Mapping[str, str], storage: Any, epochs: int) 
         storage=storage,
         directions=wanted,
         load_if_exists=True,
-        pruner=pruner(epochs) if len(wanted) == 1 else optuna.pruners.NopPruner(),
+        pruner=optuna.pruners.NopPruner(),
     )
     found = [direction.name.lower() for direction in study.directions]
     if found != wanted:

@@ -28,34 +28,38 @@ class StudySearcher(Searcher):
         self._keys: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        """A trial's configuration for a lane, or FINISHED."""
+        """A trial's configuration for a lane, None while there is nothing for it, or FINISHED.
+
+        What was paused is a trial of the study that goes on, and another one for Tune.
+        """
         record = self._study.next()
         if record is None:
-            return Searcher.FINISHED
+            return None if self._study.running else Searcher.FINISHED
         self._keys[trial_id] = record.key
+        # the last known epoch is said again: it may be a final one that was never told
+        again = record.epoch - 1 if record.epoch > record.resumed_epoch else record.epoch
         return {
             "trial_key": record.key,
             "flat": self._plan.flat(record.params),
             "directory": str(self._folder.trial(record.key).path),
-            # the last known epoch is said again: it may be a final one that was never told
-            "known_epoch": max(0, record.epoch - 1),
+            "known_epoch": max(0, again),
             "stages": str(self._folder.stages),
         }
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the study; an error was told by the scheduler, which sees its message."""
-        if error or result is None:
+        """Tell the study of a trial that ended by itself.
+
+        Of others it knows: it paused or stopped them, or the scheduler, which sees its message,
+        told of an error.
+        """
+        if error or result is None or not (line := Line.of(result)).done:
             return
-        key, line = self._keys[trial_id], Line.of(result)
-        if line.done:  # the trial ended by itself
-            state = State(line.state)
-            if state == State.COMPLETE:
-                self._study.report(key, line.epoch, metrics_of(line))
-            self._study.finish(key, state, line.reason, metrics_of(line))
-        else:
-            self._study.finish(key, State.PRUNED, f"stopped after epoch {line.epoch}")
+        key, state = self._keys[trial_id], State(line.state)
+        if state == State.COMPLETE:
+            self._study.report(key, line.epoch, metrics_of(line))
+        self._study.finish(key, state, line.reason, metrics_of(line))
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher, but a sweep is never restored from that."""

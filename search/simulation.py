@@ -1,4 +1,4 @@
-"""Our searcher and early stopping in simulated time, with a function in place of training."""
+"""A sweep in simulated time, with a function in place of training."""
 
 import heapq
 import itertools
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from search.feasibility import Constraints
 from search.record import Record, State
+from search.samplers import DEFAULT, Quantity
 from search.sampling import create
 from search.study import SweepStudy
 from spaces.space import Space, Value
@@ -41,10 +42,11 @@ def simulate(
     seed: int = 0,
     cost: Callable[[dict[str, Value]], float] | None = None,
     constraints: Constraints | None = None,
+    known: Mapping[str, Quantity] | None = None,
+    sampler: str | None = None,
+    pruner: str | None = None,
 ) -> Simulation:
     """Run a sweep in simulated time, without training.
-
-    With several objectives nothing is stopped early.
 
     Args:
         objective: `objective(params, epoch)` gives the metrics of an epoch by name.
@@ -56,16 +58,27 @@ def simulate(
         seed: that of the sweep.
         cost: `cost(params)` gives the time of an epoch; 1 without it.
         constraints: by name, a function of the parameters and its limit.
+        known: objectives of `directions` that are known before training, each a function of the
+            parameters.
+        sampler: its name as on the command line, the default without.
+        pruner: likewise.
 
     Returns:
         What happened.
+
+    Raises:
+        ValueError: an unknown sampler or pruner.
     """
     study = SweepStudy(
-        create("simulated", directions, None, max_epochs),
+        create("simulated", directions, None),
         space,
         directions=directions,
+        max_epochs=max_epochs,
         seed=seed,
         constraints=constraints,
+        known=known,
+        sampler=sampler or DEFAULT,
+        pruner=pruner,
     )
     history: list[Row] = []
     order = itertools.count()  # breaks ties of time
@@ -76,22 +89,18 @@ def simulate(
         heapq.heappush(due, (now + duration, next(order), record, epoch))
 
     def fill(now: float) -> None:
-        if (record := study.next()) is not None:
-            begin(now, record, 1)
+        while len(due) < workers and (record := study.next()) is not None:
+            begin(now, record, record.epoch + 1)
 
-    for _ in range(workers):
-        fill(0.0)
+    fill(0.0)
     while due and len(history) < budget_epochs:
         now, _, record, epoch = heapq.heappop(due)
         metrics: dict[str, Any] = dict(objective(record.params, epoch))
         history.append(Row(now, record.number, record.params, epoch, metrics))
-        stop = study.report(record.key, epoch, metrics)
         if epoch == max_epochs:
+            study.report(record.key, epoch, metrics)
             study.finish(record.key, State.COMPLETE, metrics=metrics)
-        elif stop:
-            study.finish(record.key, State.PRUNED)
-        else:
+        elif not study.report(record.key, epoch, metrics):
             begin(now, record, epoch + 1)
-            continue
         fill(now)
     return Simulation(history)

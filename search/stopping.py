@@ -1,4 +1,4 @@
-"""The study's pruner as a scheduler of Ray Tune. Time is the `epoch`."""
+"""The study's verdicts as a scheduler of Ray Tune. Time is the `epoch`."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ from trainables.trial_log import Line
 
 
 class StudyStopping(FIFOScheduler):
-    """Stops a trial when the study's pruner says so; the rungs are the study's own values."""
+    """Ends a trial when the study says so: for good, or until the study goes on with it.
+
+    Tune's own pausing is not used: a paused trial is on disk, and any lane can go on with it.
+    """
 
     def __init__(self, study: SweepStudy):
         super().__init__()

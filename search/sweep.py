@@ -1,5 +1,6 @@
 """One sweep from its study to its report; the driver's side."""
 
+import math
 import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from search.measuring import Measuring
 from search.mlflow_store import usable
 from search.plan import OBJECTIVE, Plan
 from search.projection import Projection
-from search.record import State
+from search.record import Record, State
 from search.request import Request
 from search.sampling import create
 from search.searcher import metrics_of
@@ -25,7 +26,8 @@ from search.study import SweepStudy
 from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar, reasons
 from search.tracking import Tracker
-from trainables import trial_log
+from spaces.space import Value
+from trainables import checkpoint, trial_log
 from trainables.addresses import redacted, sqlite_url
 from trainables.provenance import facts
 
@@ -64,7 +66,7 @@ class Sweep:
                 self.say(f"note: {healed}")
             storage = file.storage()
             attend(storage, self.say)
-        stored = create(plan.sweep, OBJECTIVE, storage, plan.epochs)
+        stored = create(plan.sweep, OBJECTIVE, storage)
         claim(stored, plan, request.folder, shared=bool(request.database))
         if adopted := adopt(stored, plan, request.folder):
             where = "were found in their folders"
@@ -75,25 +77,36 @@ class Sweep:
             stored,
             plan.searched,
             directions=OBJECTIVE,
+            max_epochs=plan.epochs,
             image_size=plan.image_size,
             trials=plan.trials,
+            epochs=math.inf if plan.total_epochs is None else plan.total_epochs,
             seed=plan.seed,
             constraints={"gflops": (counter(plan), plan.max_gflops)} if plan.max_gflops else None,
+            costly=frozenset({"gflops"}),
+            sampler=plan.sampler,
+            pruner=plan.pruner,
         )
+        study.listeners.append(self._tidy)
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
-        if not study.records:
-            self._enqueue_published(study)
+        self._enqueue_published(study)
         return study
+
+    def _tidy(self, record: Record) -> None:
+        """A paused trial keeps one commit, one that was stopped none."""
+        if record.state in (State.PAUSED, State.STOPPED):
+            commits = self.request.folder.trial(record.key).checkpoints
+            checkpoint.trim(commits, keep=1 if record.state == State.PAUSED else 0)
 
     def _enqueue_published(self, study: SweepStudy) -> None:
         """The best published points that lie in this sweep's space and limits."""
-        plan, left = self.plan, self.plan.published
-        for point in plan.searched.published:
-            params = {k: v for k, v in point.params.items() if k in plan.searched.params}
-            if left and not plan.searched.outside(params) and study.feasibility.holds(params):
-                study.enqueue(params, point.address)
-                left -= 1
+        space, points = self.plan.searched, dict[str, dict[str, Value]]()
+        for point in space.published:
+            params = {name: value for name, value in point.params.items() if name in space.params}
+            if not space.outside(params):
+                points[point.address] = params
+        study.enqueue(points, self.plan.published)
 
     def train(self) -> None:
         """Run trials until none is missing, or until interrupted."""

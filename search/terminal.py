@@ -21,6 +21,7 @@ from rich.text import Text
 
 from search.plan import Plan
 from search.record import Record, State
+from search.samplers import usual_epochs
 
 _SHOWN = 5
 _WITH_REASON = (State.FAILED, State.INFEASIBLE)
@@ -146,24 +147,23 @@ class View:
 
     def _progress(self) -> str:
         states = Counter(record.state for record in self._records.values())
-        ended = sum(count for state, count in states.items() if state != State.RUNNING)
+        ended = sum(count for state, count in states.items() if state.final)
         elapsed = time.monotonic() - self._start
         counts = (
             f"{ended} of {self._plan.trials} trials: {states[State.COMPLETE]} done, "
-            f"{states[State.RUNNING]} running, {states[State.PRUNED]} stopped early, "
+            f"{states[State.RUNNING]} running, {states[State.PAUSED]} paused, "
+            f"{states[State.STOPPED]} stopped early, "
             f"{states[State.FAILED] + states[State.INFEASIBLE]} failed"
         )
         rate = f"{self._epochs / elapsed:.2f} epochs/s" if self._epochs else "0 epochs/s"
-        return f"{counts} | {rate} | {duration(elapsed)}{self._left(ended, elapsed)}"
+        return f"{counts} | {rate} | {duration(elapsed)}{self._left(elapsed)}"
 
-    def _left(self, ended: int, elapsed: float) -> str:
-        """Time left, if trials go on as they did; from the epochs that a trial took so far."""
-        if not ended or not self._epochs:
+    def _left(self, elapsed: float) -> str:
+        """Time left, if an epoch takes what it took so far and trials pause as is usual."""
+        if not self._epochs:
             return ""
-        finished = [r for r in self._records.values() if r.state != State.RUNNING]
-        typical = sum(record.epoch for record in finished) / ended
-        begun = sum(r.epoch for r in self._records.values() if r.state == State.RUNNING)
-        missing = max(0.0, (self._plan.trials - ended) * typical - begun)
+        trained = sum(record.epoch for record in self._records.values())
+        missing = max(0.0, usual_epochs(self._plan.trials, self._plan.epochs) - trained)
         return f" | about {duration(missing * elapsed / self._epochs)} left"
 
 

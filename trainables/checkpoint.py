@@ -48,6 +48,18 @@ def commit(folder: Path, name: str, state: dict[str, Any], keep: int) -> None:
         shutil.rmtree(folder / dropped)
 
 
+def trim(folder: Path, keep: int) -> None:
+    """Keep the newest `keep` commits in `folder`, and nothing else."""
+    if not folder.is_dir():
+        return
+    kept = commits(folder)[-keep:] if keep else []
+    for path in list(folder.iterdir()):
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def commits(folder: Path) -> list[str]:
     """The names of the commits in `folder`, oldest first."""
     if not folder.is_dir():

@@ -1,0 +1,65 @@
+"""What trains next: published points first, then what the sampler says; each decision numbered.
+
+With a decision goes why it was made, and what was news since the one before it. So each is a
+function of the sweep's seed, its number, and what was known, and can be replayed.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from search.feasibility import Feasibility
+from search.record import Record
+from search.roster import Roster
+from search.samplers import Resume, Sampler, Start
+from spaces.space import Value
+
+
+class Decisions:
+    """The decisions of one sweep."""
+
+    def __init__(self, sampler: Sampler, feasibility: Feasibility, roster: Roster):
+        self._sampler, self._feasibility, self._roster = sampler, feasibility, roster
+        self._number = 0
+        self._news: list[tuple[int, int, str]] = []
+        self._points: list[tuple[str, dict[str, Value]]] = []
+        self._published = math.inf  # how many points may still be tried
+        self._silent = False  # the sampler had nothing to say, and nothing has happened since
+
+    def restore(self, earlier: Iterable[Mapping[str, Any]]) -> None:
+        """Know of the decisions of a sweep that goes on."""
+        for decision in sorted(earlier, key=lambda decision: decision["number"]):
+            self._number = decision["number"] + 1
+            self._sampler.restore(decision["why"])
+
+    def publish(self, points: Mapping[str, Mapping[str, Value]], count: float) -> None:
+        """Have up to `count` of these points tried first, by the name of their source."""
+        fixed = self._feasibility.space.fixed
+        self._points += [(name, {**fixed, **params}) for name, params in points.items()]
+        tried = sum(bool(record.published) for record in self._roster.records.values())
+        self._published = count - tried
+
+    def next(self, *, start: bool) -> Start | Resume | None:
+        """What trains next; without `start` no new configuration. None if nothing shall now."""
+        if self._silent:
+            return None
+        while start and self._points and self._published > 0:
+            published, params = self._points.pop(0)
+            if not self._roster.knows(params) and self._feasibility.holds(params):
+                self._published -= 1
+                return Start(params, {"because": "published", "published": published})
+        seen = list(self._roster.seen.values())
+        decision = self._sampler.ask(seen, self._number, start=start)
+        self._silent = decision is None
+        return decision
+
+    def noted(self, why: Mapping[str, Any]) -> dict[str, Any]:
+        """A decision as it is kept."""
+        noted = {"number": self._number, "why": dict(why), "news": self._news}
+        self._number, self._news = self._number + 1, []
+        return noted
+
+    def happened(self, record: Record) -> None:
+        """Something is known of a trial that was not before."""
+        self._news.append((record.number, record.epoch, record.state.value))
+        self._silent = False

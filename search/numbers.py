@@ -1,0 +1,43 @@
+"""The numbers on the command line of `search.run`: their kinds, least values and meanings."""
+
+import argparse
+import math
+from typing import Any
+
+# name, type, least value, what it is
+NUMBERS = {
+    "trials": (int, 1, "trials to train; a larger number extends a finished sweep"),
+    "epochs": (int, 1, "epochs of a trial that is not stopped early"),
+    "image_size": (int, 1, "pixels a side"),
+    "max_gflops": (float, 0, "limit on GFLOPs of a forward pass, told to the sampler"),
+    "patience": (int, 1, "epochs without a better validation accuracy that end a trial"),
+    "seed": (int, 0, "seed of the search and of every trial"),
+    "total_epochs": (int, 1, "epochs of all trials together (no limit)"),
+    "published": (int, 0, "published points to try first (a quarter of the trials)"),
+    "lanes": (int, 1, "trials at a time (as many as fit)"),
+    "workers": (int, 1, "workers that share a trial (1)"),
+    "cpus_per_worker": (float, 0, "CPUs of a worker (1)"),
+    "gpus_per_worker": (float, 0, "GPUs of a worker (1 where there are GPUs)"),
+    "wait_for_resources": (float, 0, "seconds to wait for nodes that a lane needs (0)"),
+}
+
+
+def read(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """The numbers by name, None where nothing is given, and all mistakes."""
+    numbers, wrong = {}, []
+    for name, (kind, least, _) in NUMBERS.items():
+        text = getattr(given, name)
+        numbers[name] = None
+        if text is None:
+            continue
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value >= least):
+            expected = "a whole number" if kind is int else "a number"
+            option = f"--{name.replace('_', '-')}"
+            wrong.append(f"{option} must be {expected} of at least {least}, given {text!r}")
+        else:
+            numbers[name] = value
+    return numbers, wrong

@@ -1,0 +1,73 @@
+"""The trials of a study in memory: for people as records, for a sampler with everything turned."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from search.record import Record, State, config_hash
+from search.samplers import Seen
+from spaces.space import Value
+
+
+class Roster:
+    """Everything that is known of the trials.
+
+    `directions` are those of all objectives; `learned` names those that training shows.
+    """
+
+    def __init__(self, directions: Mapping[str, str], learned: Sequence[str]):
+        self.records: dict[str, Record] = {}
+        self.seen: dict[str, Seen] = {}
+        self.accepted = self.spent = 0  # trials, and their epochs
+        self._learned = tuple(learned)
+        self._sign = {name: -1.0 if way == "max" else 1.0 for name, way in directions.items()}
+        self._identities: dict[str, str] = {}
+        self._running: set[str] = set()
+
+    def add(self, record: Record) -> None:
+        self.records[record.key] = record
+        curve = {epoch: self._turned(values) for epoch, values in record.curve.items()}
+        self.seen[record.key] = Seen(record.number, record.params, record.state, curve)
+        self.spent += record.epoch
+        self.accepted += record.accepted
+        self._identities.setdefault(config_hash(record.params), record.key)
+        for values in record.curve.values():
+            self._improve(record, values[0])
+        self.change(record, record.state)
+
+    def knows(self, params: Mapping[str, Value]) -> bool:
+        return config_hash(params) in self._identities
+
+    @property
+    def running(self) -> bool:
+        return bool(self._running)
+
+    def change(self, record: Record, state: State) -> None:
+        record.state = self.seen[record.key].state = state
+        if state == State.RUNNING:
+            self._running.add(record.key)
+        else:
+            self._running.discard(record.key)
+
+    def extend(self, record: Record, epoch: int, values: tuple[float, ...]) -> None:
+        """One more epoch of a trial, with the objectives that training shows."""
+        self.spent += epoch - record.epoch
+        record.epoch, record.curve[epoch] = epoch, values
+        self.seen[record.key].curve[epoch] = self._turned(values)
+        self._improve(record, values[0])
+
+    def end(self, record: Record, values: Mapping[str, float]) -> None:
+        """The value that counts is where the curve of a complete trial ends."""
+        record.value = next(iter(values.values()))
+        turned = self._turned(tuple(values[name] for name in self._learned))
+        self.seen[record.key].curve[record.epoch] = turned
+
+    def _turned(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """Turned so that small is good; what is not finite is as bad as can be."""
+        turned = (self._sign[n] * v for n, v in zip(self._learned, values, strict=True))
+        return tuple(value if math.isfinite(value) else math.inf for value in turned)
+
+    def _improve(self, record: Record, value: float) -> None:
+        if not math.isfinite(value):
+            return
+        better = max if self._sign[self._learned[0]] < 0 else min
+        record.value = value if record.value is None else better(record.value, value)

@@ -1,0 +1,151 @@
+"""What decides which trial trains next: one file per sampler, all with one contract.
+
+A sampler is asked with everything that is known and answers with a new configuration or a paused
+trial that goes on; after each epoch it is asked whether a trial goes on, pauses or stops. It keeps
+nothing that does not follow from its arguments and from `restore`, so that a resumed sweep suggests
+what an unbroken one would. `load` finds a sampler by its name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from search.feasibility import Feasibility
+from search.record import State
+from spaces.space import Value
+
+DEFAULT = "freeze-thaw"
+RUNGS = (9, 3)  # trials pause after these parts of their epochs
+Quantity = Callable[[dict[str, Value]], float]
+
+
+def lessened(quantity: Quantity, direction: str) -> Quantity:
+    """The quantity, turned so that it shall become small."""
+    return (lambda params: -quantity(params)) if direction == "max" else quantity
+
+
+class Verdict(StrEnum):
+    """What a trial does after an epoch."""
+
+    GO_ON = "go on"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+@dataclass(slots=True)
+class Seen:
+    """A trial as a sampler sees it.
+
+    `curve` has the objectives that training shows, after each known epoch, in the order of the
+    `Task`'s `learned`; all of them are to be made small.
+    """
+
+    number: int
+    params: dict[str, Value]
+    state: State
+    curve: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    excess: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """The last known epoch, 0 before the first."""
+        return max(self.curve, default=0)
+
+
+class Start(NamedTuple):
+    """Train a new configuration. `why` is noted beside it, and given back to `restore`."""
+
+    params: dict[str, Value]
+    why: dict[str, Any]
+
+
+class Resume(NamedTuple):
+    """Go on with the paused trial `number`."""
+
+    number: int
+    why: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a sampler searches: a space within its limits, and what shall become small.
+
+    Args:
+        feasibility: the space with its rules and limits.
+        learned: the objectives that only training shows.
+        known: objectives that are known before training, each a function of the parameters that
+            shall become small.
+        max_epochs: epochs of a trial that is neither paused nor stopped.
+        seed: that of the sweep.
+        costly: quantities (of `known` and of the limits) of which a value takes so long that only
+            what is about to be trained has its own; others are estimated from these.
+    """
+
+    feasibility: Feasibility
+    learned: tuple[str, ...]
+    known: Mapping[str, Quantity] = field(default_factory=dict[str, Quantity])
+    max_epochs: int
+    seed: int = 0
+    costly: frozenset[str] = frozenset()
+
+
+class Sampler(Protocol):
+    """The contract. `number` counts the decisions of a sweep and seeds each of them."""
+
+    def ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
+        """What trains next; None if nothing shall before more is known.
+
+        Without `start` no new configuration is wanted.
+        """
+        ...
+
+    def judge(self, trial: Seen, seen: Sequence[Seen]) -> Verdict:
+        """What `trial` does after its last known epoch."""
+        ...
+
+    def restore(self, why: Mapping[str, Any]) -> None:
+        """Learn of an earlier decision, from its `why`; they come in their order."""
+        ...
+
+
+def load(name: str, task: Task, pruner: str | None = None) -> Sampler:
+    """The sampler called `name`, with the `pruner` called so, or its own.
+
+    Raises:
+        ValueError: there is none, or it has no such pruner.
+    """
+    if name == DEFAULT:
+        from search.samplers.freeze_thaw import FreezeThaw
+
+        return FreezeThaw(task, pruner)
+    from search.samplers.optuna_sampler import OptunaSampler
+
+    return OptunaSampler(task, name, pruner)
+
+
+def mistakes(name: str, pruner: str | None) -> list[str]:
+    """What is wrong with the names of a sampler and its pruner."""
+    from spaces.space import Integer, Space
+
+    task = Task(
+        feasibility=Feasibility(Space(params={"x": Integer(0, 1)}), 1), learned=("y",), max_epochs=9
+    )
+    try:
+        load(name, task, pruner)
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
+def rungs(max_epochs: int) -> list[int]:
+    """The epochs after which trials pause."""
+    return sorted({max(1, round(max_epochs / part)) for part in RUNGS} - {max_epochs})
+
+
+def usual_epochs(trials: int, max_epochs: int) -> float:
+    """The epochs of `trials` configurations, if half of those at a rung go on from it."""
+    epochs, last = 0.0, 0
+    for rung in [*rungs(max_epochs), max_epochs]:
+        epochs, last, trials = epochs + trials * (rung - last), rung, max(1, trials // 2)
+    return epochs

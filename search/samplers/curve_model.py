@@ -1,0 +1,184 @@
+"""A Gaussian process over learning curves: what a configuration reaches, from what others did.
+
+The value of configuration x after a share t of the epochs is a sum of independent parts (after
+Swersky, Snoek and Adams 2014, "Freeze-Thaw Bayesian Optimization"):
+
+    end(x)  +  phi * transient(x)  +  phi * drift  +  own(trial)  +  phi * own transient(trial)
+
+`end` is where curves lead, `transient` how they differ from it while phi, which falls with t as
+(1 + t / beta)^-alpha, is large. Both are smooth functions of x (Matern 5/2 with a length scale per
+column). `drift` is common to all; the last two belong to one trial alone. Units: values are
+standardised; t = 1 is the full length.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+# the scales in the order of `Theta.scales`, with their prior: mean of the logarithm, and its spread
+_PRIORS = {
+    "end": (0.0, 1.0),
+    "transient": (0.0, 1.0),
+    "drift": (0.0, 1.0),
+    "own": (-4.0, 1.0),
+    "own_transient": (-3.0, 1.0),
+    "noise": (-6.0, 1.0),
+    "alpha": (0.0, 0.5),
+    "beta": (-1.0, 0.7),
+}
+_OFFSET = 1.0  # variance of what is common to all values
+_JITTER = 1e-6
+_SPREAD = 0.8  # of the prior of a length scale's logarithm
+_STEPS = 60  # of the optimiser
+"""TEMP"""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Values of curves: of trial `trial` (n,) with columns `x` (n, d) at share `t` (n,)."""
+
+    x: Array
+    t: Array
+    trial: Indices
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+
+def prior(width: int) -> tuple[Array, Array]:
+    """Means and spreads of the logarithms of all hyperparameters, for `width` columns.
+
+    Length scales grow with the root of the number of columns, as distances do.
+    """
+    mean, spread = (list(part) for part in zip(*_PRIORS.values(), strict=True))
+    lengths = [0.3 + 0.5 * np.log(max(1, width) / 3)] * (2 * width)
+    return np.array(mean + lengths), np.array(spread + [_SPREAD] * (2 * width))
+
+
+def _squares(a: Array, b: Array) -> Array:
+    """Squared differences by column: (n, m, d)."""
+    return (a[:, None, :] - b[None, :, :]) ** 2
+
+
+def _matern(squares: Array, lengths: Array) -> tuple[Array, Array]:
+    """Matern 5/2, and its derivative by the scaled squared distance, times -2."""
+    scaled = squares @ lengths**-2
+    r = np.sqrt(5 * scaled)
+    decay = np.exp(-r)
+    return (1 + r + r * r / 3) * decay, (5 / 3) * (1 + r) * decay
+
+
+def _phi(t: Array, s: Array, alpha: float, beta: float) -> Array:
+    return (1 + (t[:, None] + s[None, :]) / beta) ** -alpha
+
+
+class CurveModel:
+    """The process with hyperparameters `theta` (logarithms), given `values` at `points`."""
+
+    def __init__(self, theta: Array, points: Points, values: Array):
+        self.theta, self.points = theta, points
+        covariance = _covariance(theta, points, points)
+        covariance[np.diag_indices(len(points))] += np.exp(theta[5]) + _JITTER
+        self._factor = cholesky(covariance, lower=True, check_finite=False)
+        self._weights = cho_solve((self._factor, True), values, check_finite=False)
+
+    def predict(self, points: Points, *, own: bool = True) -> tuple[Array, Array]:
+        """Means and variances at `points`, without noise.
+
+        Without `own`, the variance leaves out what belongs to a trial alone and was never seen.
+        """
+        across = _covariance(self.theta, points, self.points)
+        mean = across @ self._weights
+        solved = solve_triangular(self._factor, across.T, lower=True, check_finite=False)
+        before = _variance(self.theta, points, own)
+        return mean, np.maximum(before - np.einsum("ij,ij->j", solved, solved), 1e-10)
+
+
+def _covariance(theta: Array, a: Points, b: Points) -> Array:
+    end, transient, drift, own, own_transient, _, alpha, beta = np.exp(theta[:8])
+    width = a.x.shape[1]
+    lengths = np.exp(theta[8:])
+    squares = _squares(a.x, b.x)
+    phi = _phi(a.t, b.t, alpha, beta)
+    total = end * _matern(squares, lengths[:width])[0] + _OFFSET
+    total += phi * (transient * _matern(squares, lengths[width:])[0] + drift)
+    same = a.trial[:, None] == b.trial[None, :]
+    return total + same * (own + own_transient * phi)
+
+
+def _variance(theta: Array, points: Points, own: bool) -> Array:
+    end, transient, drift, alone, alone_transient, _, alpha, beta = np.exp(theta[:8])
+    phi = (1 + 2 * points.t / beta) ** -alpha
+    total = end + _OFFSET + phi * (transient + drift)
+    return total + (alone + alone_transient * phi if own else 0)
+
+
+def fit(points: Points, values: Array, start: Array | None = None) -> Array:
+    """The most probable hyperparameters, from their prior's mean or from `start`."""
+    mean, spread = prior(points.x.shape[1])
+    squares = _squares(points.x, points.x)
+    begin = mean if start is None else start
+    bounds = [(m - 4 * s, m + 4 * s) for m, s in zip(mean, spread, strict=True)]
+    found = minimize(
+        _loss,
+        begin,
+        args=(points, values, squares, mean, spread),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": _STEPS},
+    )
+    return found.x
+
+
+def _loss(
+    theta: Array, points: Points, values: Array, squares: Array, mean: Array, spread: Array
+) -> tuple[float, Array]:
+    """The negative logarithm of the posterior, and its gradient."""
+    end, transient, drift, own, own_transient, noise, alpha, beta = np.exp(theta[:8])
+    n, width = points.x.shape
+    lengths_end, lengths_transient = np.exp(theta[8 : 8 + width]), np.exp(theta[8 + width :])
+    ends, slope_end = _matern(squares, lengths_end)
+    transients, slope_transient = _matern(squares, lengths_transient)
+    base = 1 + (points.t[:, None] + points.t[None, :]) / beta
+    phi = base**-alpha
+    same = points.trial[:, None] == points.trial[None, :]
+    smooth = transient * transients + drift + same * own_transient
+    covariance = end * ends + _OFFSET + phi * smooth + same * own
+    covariance[np.diag_indices(n)] += noise + _JITTER
+    try:
+        factor = cholesky(covariance, lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros_like(theta)
+    weights = cho_solve((factor, True), values, check_finite=False)
+    inverse = cho_solve((factor, True), np.eye(n), check_finite=False)
+    outer = 0.5 * (inverse - np.outer(weights, weights))  # d loss / d covariance
+    z = (theta - mean) / spread
+    loss = 0.5 * values @ weights + np.log(np.diag(factor)).sum() + 0.5 * z @ z
+    slope = np.empty_like(theta)
+    weighted = outer * phi
+    slope[0] = end * np.sum(outer * ends)
+    slope[1] = transient * np.sum(weighted * transients)
+    slope[2] = drift * weighted.sum()
+    slope[3] = own * outer[same].sum()
+    slope[4] = own_transient * weighted[same].sum()
+    slope[5] = noise * np.trace(outer)
+    by_phi = weighted * smooth
+    slope[6] = -alpha * np.sum(by_phi * np.log(base))
+    slope[7] = alpha * np.sum(by_phi * (base - 1) / base)
+    slope[8 : 8 + width] = end * _by_length(outer * slope_end, squares, lengths_end)
+    slope[8 + width :] = transient * _by_length(
+        weighted * slope_transient, squares, lengths_transient
+    )
+    return float(loss), slope + z / spread
+
+
+def _by_length(weights: Array, squares: Array, lengths: Array) -> Array:
+    n, _, width = squares.shape
+    return weights.reshape(n * n) @ squares.reshape(n * n, width) / lengths**2

@@ -1,0 +1,122 @@
+"""Configurations as a model sees them: their parameters, and what is known of their cost."""
+
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.samplers import Quantity, Task
+from search.samplers.encoding import Encoding
+from spaces.space import Value
+
+Array = NDArray[np.float64]
+Params = dict[str, Value]
+_DRAWS = 200  # configurations that show how a quantity is spread
+_COUNTED = 16  # of them, if it is costly
+_RIDGE = 1e-4
+
+
+class Features:
+    """The encoded parameters, and a column for each quantity known before training.
+
+    A quantity that is positive and spread over a factor of eight is seen on a logarithmic scale. A
+    costly one is estimated from the values so far, by least squares over the columns, their squares
+    and products (a cost is nearly a product of powers of sizes).
+    """
+
+    def __init__(self, task: Task, draws: Sequence[Params]):
+        self._encode = Encoding(task.feasibility.space)
+        limits = task.feasibility.constraints
+        functions = {name: quantity for name, (quantity, _) in limits.items()} | dict(task.known)
+        self._columns = [
+            _Column(function, name in task.costly, self._encode, draws)
+            for name, function in functions.items()
+        ]
+        self._names = list(functions)
+        self._limits = {name: limit for name, (_, limit) in limits.items()}
+
+    @property
+    def width(self) -> int:
+        return self._encode.width + len(self._columns)
+
+    def __call__(self, configurations: Sequence[Params]) -> Array:
+        """One row per configuration, shape (configurations, `width`)."""
+        x = self._encode(configurations)
+        costs = [column.scaled(configurations, x) for column in self._columns]
+        return np.column_stack([x, *costs])
+
+    def quantity(self, name: str, configurations: Sequence[Params]) -> Array:
+        """The values of a quantity, estimated where it is costly and they are not known."""
+        column = self._columns[self._names.index(name)]
+        return column.values(configurations, self._encode(configurations))
+
+    def within(self, configurations: Sequence[Params]) -> list[Params]:
+        """Those that keep all limits, as far as is known without costly counting."""
+        kept = np.ones(len(configurations), dtype=bool)
+        for name, limit in self._limits.items():
+            kept &= self.quantity(name, configurations) <= limit
+        return [params for params, keeps in zip(configurations, kept, strict=True) if keeps]
+
+    def learn(self, params: Params) -> None:
+        """Have the exact quantities of a configuration from now on."""
+        for column in self._columns:
+            column.learn(params)
+
+
+class _Column:
+    """One quantity."""
+
+    def __init__(self, function: Quantity, costly: bool, encode: Encoding, draws: Sequence[Params]):
+        self._function, self._costly, self._encode = function, costly, encode
+        self._exact: dict[str, float] = {}
+        self._rows: list[Array] = []
+        self._weights: Array | None = None
+        found = [self._count(params) for params in draws[: _COUNTED if costly else _DRAWS]]
+        low, high = min(found, default=0.0), max(found, default=1.0)
+        self.log = low > 0 and high / low >= 8
+        self._low, self._span = self._shown(low), max(1e-9, self._shown(high) - self._shown(low))
+
+    def _shown(self, value: float) -> float:
+        return math.log(max(value, 1e-12)) if self.log else value
+
+    def _count(self, params: Params) -> float:
+        identity = json.dumps(params)
+        if identity not in self._exact:
+            self._exact[identity] = float(self._function(params))
+            if self._costly:
+                self._rows.append(self._encode([params])[0])
+                self._weights = None
+        return self._exact[identity]
+
+    def learn(self, params: Params) -> None:
+        self._count(params)
+
+    def values(self, configurations: Sequence[Params], x: Array) -> Array:
+        if not self._costly:
+            return np.array([self._count(params) for params in configurations])
+        estimated = self._estimated(x)
+        known = [self._exact.get(json.dumps(params)) for params in configurations]
+        return np.array([e if k is None else k for k, e in zip(known, estimated, strict=True)])
+
+    def scaled(self, configurations: Sequence[Params], x: Array) -> Array:
+        values = self.values(configurations, x)
+        shown = np.log(np.maximum(values, 1e-12)) if self.log else values
+        return (shown - self._low) / self._span
+
+    def _estimated(self, x: Array) -> Array:
+        if self._weights is None:
+            rows = _products(np.array(self._rows))
+            shown = np.array([math.log(max(v, 1e-12)) for v in self._exact.values()])
+            gram = rows @ rows.T + _RIDGE * np.eye(len(rows))
+            self._mean = shown.mean()
+            self._weights = rows.T @ np.linalg.solve(gram, shown - self._mean)
+        return np.exp(np.clip(_products(x) @ self._weights + self._mean, -60, 60))
+
+
+def _products(x: Array) -> Array:
+    """A constant, the columns, and their products: (n, 1 + d + d * (d + 1) / 2)."""
+    i, j = np.triu_indices(x.shape[1])
+    y = x - 0.5
+    return np.column_stack([np.ones(len(x)), 2 * y, y[:, i] * y[:, j]])

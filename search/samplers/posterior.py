@@ -1,0 +1,158 @@
+"""What the curves so far say of the end of every curve: the data, the models, the predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.record import State
+from search.samplers import Seen
+from search.samplers.curve_model import CurveModel, Points, fit
+
+Array = NDArray[np.float64]
+LEVELS = (27, 9, 3, 1)  # parts of the full length at which a curve is looked at
+LARGEST = 240  # points of a model: a suggestion costs the square of that, a fit the cube
+_GROWTH = 1.15  # hyperparameters are fitted again when there are so many times the points
+
+
+@dataclass(slots=True)
+class Fitted:
+    """Hyperparameters of the models, one row per objective, and the points there were then."""
+
+    thetas: list[list[float]]
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """Predictions for the `trials` that were chosen, and for any configuration.
+
+    `mean` (n, K) is what each of them reaches at full length, in standard deviations of the values
+    (`shift` and `scale` (K,) lead back).
+    """
+
+    trials: list[Seen]
+    x: Array
+    mean: Array
+    shift: Array
+    scale: Array
+    models: list[CurveModel]
+
+    def of_trials(self, places: Sequence[int]) -> tuple[Array, Array]:
+        """Means and deviations (m, K) of trials of `trials` at full length."""
+        index = np.array(places)
+        return self._at(Points(self.x[index], np.ones(len(index)), index))
+
+    def of_new(self, x: Array) -> tuple[Array, Array]:
+        """Means and deviations (m, K) of new configurations at full length."""
+        return self._at(Points(x, np.ones(len(x)), np.full(len(x), -1)))
+
+    def _at(self, points: Points) -> tuple[Array, Array]:
+        found = [model.predict(points, own=False) for model in self.models]
+        means, variances = zip(*found, strict=True)
+        return np.column_stack(means), np.sqrt(np.column_stack(variances))
+
+
+def levels(max_epochs: int) -> list[int]:
+    """The epochs at which a curve is looked at."""
+    return sorted({max(1, round(max_epochs / part)) for part in LEVELS})
+
+
+def chosen(seen: Sequence[Seen], max_epochs: int) -> list[Seen]:
+    """The trials with a curve that a model is made of: all, if they have at most `LARGEST` points.
+
+    Else first what is running, then the best of each length in turn.
+    """
+    with_curve = [trial for trial in seen if trial.curve]
+    at = set(levels(max_epochs))
+    size = [len(at & trial.curve.keys() | {trial.epoch}) for trial in with_curve]
+    if sum(size) <= LARGEST:
+        return with_curve
+    groups: dict[int, list[int]] = {}
+    for place, trial in enumerate(with_curve):
+        group = -1 if trial.state == State.RUNNING else trial.epoch
+        groups.setdefault(group, []).append(place)
+    ranked = [
+        sorted(groups[group], key=lambda place: with_curve[place].curve[with_curve[place].epoch])
+        for group in sorted(groups, key=lambda group: (group != -1, -group))
+    ]
+    room, kept = LARGEST, list[int]()
+    for rank in range(max(map(len, ranked))):
+        for group in ranked:
+            if rank < len(group) and room >= size[group[rank]]:
+                kept.append(group[rank])
+                room -= size[group[rank]]
+        if room <= 0:
+            break
+    return [with_curve[place] for place in sorted(kept)]
+
+
+def posterior(
+    trials: list[Seen],
+    x: Array,
+    max_epochs: int,
+    generous: float,
+    fitted: Fitted | None,
+    total: int,
+) -> tuple[Posterior, Fitted]:
+    """Models of `trials`, whose columns are `x` (n, d), with running ones as if they had ended.
+
+    A value that is worse than the median of its length by more than `generous` times what the best
+    is better counts as no worse than that. Hyperparameters are those `fitted` before, unless there
+    are many more points (`total`) by now.
+    """
+    rows = _rows(trials, max_epochs)
+    place, epochs = rows[:, 0].astype(int), rows[:, 1]
+    points = Points(x[place], epochs / max_epochs, place)
+    values = _clipped(rows[:, 2:], epochs, levels(max_epochs), generous)
+    shift, scale = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
+    values = (values - shift) / scale
+    if fitted is None or total >= _GROWTH * fitted.points:
+        thetas = [fit(points, column).tolist() for column in values.T]
+        fitted = Fitted(thetas, total)
+    everyone = np.arange(len(trials))
+    ends = Points(x, np.ones(len(trials)), everyone)
+    models, means = list[CurveModel](), list[Array]()
+    running = np.array([trial.state == State.RUNNING for trial in trials])
+    for theta, column in zip(fitted.thetas, values.T, strict=True):
+        model = CurveModel(np.array(theta), points, column)
+        mean, _ = model.predict(ends)
+        if running.any():
+            model = _with_ends(model, points, column, ends, mean, running)
+        models.append(model)
+        means.append(mean)
+    return Posterior(trials, x, np.column_stack(means), shift, scale, models), fitted
+
+
+def _with_ends(
+    model: CurveModel, points: Points, values: Array, ends: Points, mean: Array, which: Array
+) -> CurveModel:
+    """The model, if `which` trials had ended at their mean: what runs is not suggested again."""
+    more = Points(
+        np.vstack([points.x, ends.x[which]]),
+        np.concatenate([points.t, ends.t[which]]),
+        np.concatenate([points.trial, ends.trial[which]]),
+    )
+    return CurveModel(model.theta, more, np.concatenate([values, mean[which]]))
+
+
+def _rows(trials: Sequence[Seen], max_epochs: int) -> Array:
+    """Place, epoch and values of each point; the end of a complete trial is at full length."""
+    at = levels(max_epochs)
+    rows = []
+    for place, trial in enumerate(trials):
+        for epoch in sorted({e for e in at if e in trial.curve} | {trial.epoch}):
+            ended = trial.state == State.COMPLETE and epoch == trial.epoch
+            rows.append((place, max_epochs if ended else epoch, *trial.curve[epoch]))
+    return np.array(rows, dtype=float)
+
+
+def _clipped(values: Array, epochs: Array, at: list[int], generous: float) -> Array:
+    nearest = np.argmin(np.abs(np.log(epochs)[:, None] - np.log(at)[None, :]), axis=1)
+    found = values.copy()
+    for level in np.unique(nearest):
+        here = nearest == level
+        median, best = np.median(values[here], axis=0), values[here].min(axis=0)
+        found[here] = np.minimum(values[here], median + generous * (median - best))
+    return found
