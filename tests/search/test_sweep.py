@@ -65,7 +65,7 @@ def ended(home: Path) -> dict[str, tuple[str, dict]]:
 
 def epochs_begun(home: Path) -> int:
     logs = (home / "s" / "trials").glob("*/attempts.jsonl")
-    return sum(line["event"] == "epoch" for log in logs for line in records.read_lines(log))
+    return sum(line["event"] == "epoch" for log in logs for line in records.scan(log).sound)
 
 
 def agreed(home: Path) -> None:
@@ -164,7 +164,7 @@ def wait_until_gone(home: Path, seconds: float = 60) -> None:
 def worker_pids(home: Path) -> list[int]:
     """Living processes that opened a trial of this home."""
     logs = (home / "s" / "trials").glob("*/attempts.jsonl")
-    opened = {line["pid"] for log in logs for line in records.read_lines(log) if "pid" in line}
+    opened = {line["pid"] for log in logs for line in records.scan(log).sound if "pid" in line}
     return [pid for pid in opened if psutil.pid_exists(pid) and "ray::" in name_of(pid)]
 
 
@@ -243,7 +243,7 @@ def test_two_nodes_with_a_lane_on_each(tmp_path, monkeypatch):
     lanes = {
         line["pid"]
         for path in (tmp_path / "s" / "trials").glob("*/attempts.jsonl")
-        for line in records.read_lines(path)
+        for line in records.scan(path).sound
         if line["event"] == "open"
     }
     assert len(lanes) == 2
