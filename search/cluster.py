@@ -90,7 +90,10 @@ def connected(address: str | None, tell: Callable[[str], None]) -> Iterator[None
     """Be connected to the cluster at `address`, or to an embedded Ray, for the block.
 
     If Ray does not answer any more, `tell` gets what is wrong and the process ends with exit code
-    5. Raises ResourceError if Ray cannot be started or joined.
+    5.
+
+    Raises:
+        ResourceError: Ray cannot be started or joined.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -184,8 +187,11 @@ def precheck(asked: Resources) -> None:
 def crews(asked: Resources, trials: int) -> Crews:
     """Divide the connected cluster into lanes, as many as are `asked` for or of use to `trials`.
 
-    A worker gets one GPU where there are any. Raises ResourceError if not even one lane fits, or
-    not as many as asked for, within `wait_for_resources` seconds.
+    A worker gets one GPU where there are any.
+
+    Raises:
+        ResourceError: Not even one lane fits, or not as many as asked for, within
+            `wait_for_resources` seconds.
     """
     end = time.monotonic() + (asked.wait_for_resources or 0)
     while True:

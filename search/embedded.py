@@ -39,7 +39,11 @@ def _clear_leftovers(parent: Path) -> None:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder for an embedded Ray, for its owner only. Raises ResourceError without a place."""
+    """A folder for an embedded Ray, for its owner only.
+
+    Raises:
+        ResourceError: No folder for temporary files can be used.
+    """
     path = _place()
     _clear_leftovers(path.parent)
     shutil.rmtree(path, ignore_errors=True)  # of a dead process that had our number

@@ -51,8 +51,10 @@ class Identity:
 def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) -> None:
     """See that `study` is the sweep's, and mark it so if it has no mark yet.
 
-    `shared`: its database may be that of other homes, too. Raises BadRequestError if it is another
-    home's, or was planned otherwise.
+    `shared`: its database may be that of other homes, too.
+
+    Raises:
+        BadRequestError: It is another home's, or was planned otherwise.
     """
     known = _keys(study)
     mine, theirs = Identity.of(folder), study.user_attrs.get(_ID)
@@ -75,7 +77,11 @@ def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) ->
 
 
 def refuse_another(study: optuna.Study, plan: Plan, folder: SweepFolder) -> None:
-    """Raises BadRequestError if `study` is another home's, or its trials were planned otherwise."""
+    """See that `study` can be the sweep's.
+
+    Raises:
+        BadRequestError: It is another home's, or its trials were planned otherwise.
+    """
     mine, theirs = Identity.of(folder), study.user_attrs.get(_ID)
     if mine.id and theirs and mine.id != theirs:
         raise _another(study)

@@ -1,4 +1,4 @@
-"""One driver a sweep: a lock that names its owner and dies with it."""
+"""One driver per sweep: a lock that names its owner and dies with it."""
 
 import json
 import os
@@ -20,9 +20,12 @@ class SweepLockedError(UserError):
 
 @contextmanager
 def held(folder: SweepFolder) -> Iterator[None]:
-    """Hold the sweep's lock for the block. Raises SweepLockedError naming the owner's process.
+    """Hold the sweep's lock for the block.
 
     The kernel frees the lock when its process ends, however it ends.
+
+    Raises:
+        SweepLockedError: Another process holds it; the message names that process.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.lock.open("a+") as file:

@@ -48,7 +48,7 @@ def parser(meaning: str | None) -> argparse.ArgumentParser:
     models = f"variants, published rows (Hydra-S/16), or {ALL!r}, thoroughly"
     add("--model", nargs="+", default=[], metavar="NAME", help=models)
     add("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE", help="of variants")
-    sizes = f"pixels a side (a trial's own; {IMAGE_SIZE})"
+    sizes = f"height and width in pixels (a trial's own; {IMAGE_SIZE})"
     add("--image-size", nargs="+", default=[], metavar="N", help=sizes)
     add("--device", help="cpu, cuda or cuda:N (a GPU if there is one)")
     for name, known in (("precision", PRECISIONS), ("mode", MODES)):
@@ -65,7 +65,8 @@ def parser(meaning: str | None) -> argparse.ArgumentParser:
 def read(given: argparse.Namespace) -> tuple[Measuring, Request | None]:
     """Where to measure, and what thoroughly: None for whole sweeps.
 
-    Raises BadRequestError with all mistakes.
+    Raises:
+        BadRequestError: With all mistakes of the command line.
     """
     wrong: list[str] = []
     way = None

@@ -41,7 +41,11 @@ class Measuring:
 
 
 def here(device: str | None = None) -> Measuring:
-    """Measure on this machine: on `device`, else a GPU if there is one. Raises ValueError."""
+    """Measure on this machine: on `device`, or without one on a GPU if there is one.
+
+    Raises:
+        ValueError: The machine has no such device.
+    """
     import torch
 
     from trainables.efficiency import measure_fresh

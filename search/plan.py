@@ -179,7 +179,7 @@ def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: in
         elif name not in known:
             wrong.append(f"--set {name}: no such parameter{nearest(name, known)}")
     if "patch" in settings and "grid" in settings:
-        wrong.append("--set: patch (pixels) and grid (tokens a side) say the same; give one")
+        wrong.append("--set: patch (pixels) and grid (patches per side) say the same; give one")
     if wrong:
         return wrong
     fixed = searched(variant, settings)

@@ -28,7 +28,11 @@ def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
 
 
 def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
-    """The plan and a copy of the study of a sweep. Raises StorageError without them."""
+    """The plan and a copy of the study of a sweep.
+
+    Raises:
+        StorageError: One of them is missing or cannot be read.
+    """
     folder = SweepFolder.of(home, sweep)
     try:
         plan = Plan.load(folder.plan)
@@ -101,8 +105,10 @@ def mistakes(given: argparse.Namespace) -> list[str]:
 def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> int:
     """`act` on the named sweeps, or all, while no driver works on them; the worst exit code.
 
-    Raises BadRequestError for unknown sweeps, SweepLockedError for one in use, and StorageError for
-    a study that cannot be read.
+    Raises:
+        BadRequestError: A sweep is unknown.
+        SweepLockedError: A driver works on one.
+        StorageError: A study cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if wrong := database_mistakes(given.database) or mistakes(given):

@@ -35,7 +35,7 @@ from trainables.home import Home
 _NUMBERS = {
     "trials": (int, 1, "trials to train; a larger number extends a finished sweep"),
     "epochs": (int, 1, "epochs of a trial that is not stopped early"),
-    "image_size": (int, 1, "pixels a side"),
+    "image_size": (int, 1, "height and width of images in pixels"),
     "max_gflops": (float, 0, "limit on GFLOPs of a forward pass, told to the sampler"),
     "patience": (int, 1, "epochs without a better validation accuracy that end a trial"),
     "seed": (int, 0, "seed of the search and of every trial"),
@@ -200,7 +200,12 @@ def _variant_mistakes(variant: str, settings: dict[str, Value], size: int) -> li
 
 
 def parse(arguments: Sequence[str] | None = None) -> Request:
-    """The request of a command line. Raises BadRequestError or DataError with all mistakes."""
+    """The request of a command line.
+
+    Raises:
+        BadRequestError: With all mistakes, those of the data among them.
+        DataError: With all that is wrong with the data, if nothing else is wrong.
+    """
     given = parser().parse_args(arguments)
     numbers, wrong = _numbers(given)
     budget = _budget(given)

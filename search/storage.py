@@ -39,7 +39,11 @@ def reason(error: BaseException) -> str:
 
 
 def opened(url: str, tell: Callable[[str], None]) -> optuna.storages.RDBStorage:
-    """The studies at `url`; `tell` hears of waiting for them. Raises StorageError."""
+    """The studies at `url`; `tell` is called with a message when they have to be waited for.
+
+    Raises:
+        StorageError: The database cannot be reached, or is none of Optuna's.
+    """
     place = make_url(url)
     options: dict[str, Any] = {"pool_pre_ping": True}
     if place.get_backend_name() == "sqlite":

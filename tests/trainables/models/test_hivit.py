@@ -128,7 +128,7 @@ def test_the_small_network_of_the_paper():
 def test_all_mistakes_are_told_at_once():
     wrong = {"grid": 14, "dim": 30, "heads": 4, "early_depth": 0, "mlp_ratio": 0.5}
     with pytest.raises(
-        ValueError, match=r"multiple of 4 patches a side \(such as .*given 14 "
+        ValueError, match=r"multiple of 4 patches per side \(such as .*given 14 "
     ) as e:
         models.build("hivit", wrong, image_size=56, num_classes=2)
     for part in (
