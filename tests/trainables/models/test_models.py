@@ -4,7 +4,7 @@ import copy
 import math
 import random
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -26,7 +26,7 @@ SIZES = {"depth", "dim", "width", "heads", "grid", "groups", "serial_depth", "ex
 UNREAD = {"cvt": r"blocks\.2\.\d+\.mix\.1\.q\.(local|norm)\."}
 NO_FILES = {"vit_base": {"weights": "random"}}
 IMAGE_SIZES = (56, 64, 112, 192, 224, 384)
-DRAWS = 200
+FEW, MANY = 6, 48  # configurations of a space
 
 SHELLS = [name for name in models.names() if vit.Config in models.kinds(name)]
 SLOW = ("halonet", "nextvit", "vit_base")  # whose smallest configurations are large
@@ -343,6 +343,14 @@ def test_autocast(name, model, images, dtype):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
+def every_space() -> Iterator[Any]:
+    """Many configurations of each, and a few of those that are built in time."""
+    for name in models.names():
+        yield pytest.param(name, MANY, marks=pytest.mark.slow)
+        if name in SHELLS:
+            yield pytest.param(name, FEW)
+
+
 @pytest.fixture
 def _no_initial_values(monkeypatch):
     """What weights are drawn takes half of the time, and on the meta device there are none."""
@@ -350,8 +358,7 @@ def _no_initial_values(monkeypatch):
         monkeypatch.setattr(layer, "reset_parameters", lambda _: None)
 
 
-@pytest.mark.parametrize("draws", [12, pytest.param(DRAWS, marks=pytest.mark.slow)])
-@every_model_in_time
+@pytest.mark.parametrize(("name", "draws"), every_space())
 @pytest.mark.usefixtures("_no_initial_values")
 def test_every_configuration_of_the_space_is_built(name, draws):
     sizes, built = supported(name), set()
