@@ -4,7 +4,7 @@ import copy
 import math
 import random
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable
 from functools import cache
 from typing import Any
 
@@ -343,12 +343,10 @@ def test_autocast(name, model, images, dtype):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def every_space() -> Iterator[Any]:
+def every_space() -> list[Any]:
     """Many configurations of each, and a few of those that are built in time."""
-    for name in models.names():
-        yield pytest.param(name, MANY, marks=pytest.mark.slow)
-        if name in SHELLS:
-            yield pytest.param(name, FEW)
+    many = [pytest.param(name, MANY, marks=pytest.mark.slow) for name in models.names()]
+    return many + [pytest.param(name, FEW) for name in SHELLS]
 
 
 @pytest.fixture
