@@ -1,18 +1,17 @@
 """HiViT's early stages look at one token's pixels, its attention knows how far tokens lie apart."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.models.geometry import Geometry
 from trainables.models.resize import resize
 from trainables.models.whole import hivit
 from trainables.models.whole.hivit import Merge, RelativeAttention
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GRID = (3, 4)
 GEOMETRY = Geometry(width=12, heads=3, grid=GRID, prefix=0)
 N, D = GEOMETRY.tokens, GEOMETRY.width
