@@ -43,7 +43,7 @@ class Identity:
         """Whether a run of the sweep's name in MLflow is the sweep's."""
         return tags[Tag.SWEEP_ID] == self.id if Tag.SWEEP_ID in tags else self.older
 
-    def _save(self, folder: SweepFolder) -> None:
+    def save(self, folder: SweepFolder) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
         records.replace_json(folder.identity, dataclasses.asdict(self))
 
@@ -67,7 +67,7 @@ def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) ->
             _refuse_changes(study, foreign(_config(folder, key), plan))
     if not mine.id:
         mine = Identity(theirs or uuid.uuid4().hex, older=theirs is None and bool(known))
-        mine._save(folder)
+        mine.save(folder)
     if theirs is None:
         study.set_user_attr(_ID, mine.id)
     if study.user_attrs.get(_PLAN) != (document := json.loads(plan.to_json())):

@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ class SweepLockedError(UserError):
 
 
 @contextmanager
-def held(folder: SweepFolder) -> Iterator[None]:
+def held(folder: SweepFolder) -> Generator[None]:
     """Hold the sweep's lock for the block.
 
     The kernel frees the lock when its process ends, however it ends.

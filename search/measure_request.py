@@ -19,8 +19,10 @@ from trainables.efficiency.subjects import ALL, IMAGE_SIZE, Subject, SubjectErro
 from trainables.errors import BadRequestError
 
 # those that say how trials and models are measured thoroughly
-_THOROUGH = ("image_size", "precision", "mode", "wttf_protocol", "repeats", "seconds")
-_THOROUGH += ("retry_failed",)
+_THOROUGH = (
+    *("image_size", "precision", "mode", "wttf_protocol"),
+    *("repeats", "seconds", "retry_failed"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +106,7 @@ def _thorough(given: argparse.Namespace, device: str, wrong: list[str]) -> Reque
 
 def _numbers(option: str, texts: Sequence[Any], kind: type, wrong: list[str]) -> list[Any]:
     """Those of `texts` that are positive numbers; the others are mistakes."""
-    found = []
+    found: list[Any] = []
     for text in texts:
         try:
             number = kind(text)
@@ -154,7 +156,7 @@ def _trials(given: argparse.Namespace, wrong: list[str]) -> Sequence[str]:
 
 def _settings(given: argparse.Namespace, wrong: list[str]) -> Sequence[Setting]:
     """Every mode in every precision, which training takes too; then WTTF's own."""
-    found = []
+    found: list[Setting] = []
     for mode in dict.fromkeys(given.mode or MODES[:1]):
         wrong += _unknown("mode", mode, MODES)
     for precision in dict.fromkeys(given.precision or PRECISIONS[:1]):

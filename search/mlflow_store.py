@@ -30,18 +30,19 @@ def client_of(uri: str) -> Any:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    opened: Any = MlflowClient  # its types are incomplete
     file = sqlite_file(uri)
     if file is None:
-        return MlflowClient(uri)
+        return opened(uri)
     if not file.exists():
         with exclusive(file.with_name(f".{file.name}.lock")):
             if not file.exists():
                 draft = file.with_name(f".{file.name}.new")
                 draft.unlink(missing_ok=True)
-                MlflowClient(sqlite_url(draft)).search_experiments(max_results=1)
+                opened(sqlite_url(draft)).search_experiments(max_results=1)
                 draft.rename(file)
     try:
-        client = MlflowClient(uri)
+        client = opened(uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError) as error:
         said = explained(error, uri)

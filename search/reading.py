@@ -45,7 +45,7 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
         raise StorageError([f"no study {sweep!r} in its database"]) from error
     refuse_another(loaded, plan, folder)
     if database:
-        loaded = _in_memory(loaded)
+        loaded = _in_memory(sweep, storage)
     study = SweepStudy(
         loaded,
         plan.searched,
@@ -79,13 +79,11 @@ def _external(database: str) -> Any:
     return in_memory(file)
 
 
-def _in_memory(stored: optuna.Study) -> optuna.Study:
+def _in_memory(sweep: str, stored: Any) -> optuna.Study:
     """A copy, since a study that is opened ends what was cut off."""
     storage = optuna.storages.InMemoryStorage()
-    optuna.copy_study(
-        from_study_name=stored.study_name, from_storage=stored._storage, to_storage=storage
-    )
-    return optuna.load_study(study_name=stored.study_name, storage=storage)
+    optuna.copy_study(from_study_name=sweep, from_storage=stored, to_storage=storage)
+    return optuna.load_study(study_name=sweep, storage=storage)
 
 
 def mistakes(given: argparse.Namespace) -> list[str]:
@@ -115,7 +113,7 @@ def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> i
         raise BadRequestError(wrong)
     from mlflow.exceptions import MlflowException
 
-    codes = []
+    codes: list[int] = []
     try:
         for sweep in given.sweeps or sweeps(given.home):
             with lock.held(SweepFolder.of(given.home, sweep)):

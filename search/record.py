@@ -41,7 +41,7 @@ class Record:
     accepted: bool = True
     epoch: int = 0
     value: float | None = None
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
     def noted(

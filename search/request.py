@@ -128,7 +128,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _numbers(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    numbers, wrong = {}, []
+    numbers: dict[str, Any] = {}
+    wrong: list[str] = []
     for name, (kind, least, _) in _NUMBERS.items():
         text = getattr(given, name)
         numbers[name] = None
