@@ -21,7 +21,7 @@ from search.record import State
 from trainables import records
 from trainables.home import Home
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # for a busy machine
 
 SMALL = ["grid=7", "depth=4", "dim=64", "heads=2", "shared_kv=true", "batch_size=64"]
 
@@ -47,7 +47,7 @@ def started(line: list[str], log: Path) -> subprocess.Popen:
         return subprocess.Popen(line, stdout=sink, stderr=sink, start_new_session=True)
 
 
-def finished(line: list[str], log: Path, seconds: float = 300) -> int:
+def finished(line: list[str], log: Path, seconds: float = 600) -> int:
     process = started(line, log)
     try:
         return process.wait(seconds)
@@ -132,7 +132,6 @@ def test_a_lost_study_loses_no_trial(tmp_path, copied_home, copy):
     agreed(copied_home)
 
 
-@pytest.mark.timeout(1800)
 def test_driver_killed_five_times(tmp_path):
     """Nothing finished is lost or trained again; at most one epoch of a running trial repeated."""
     rng, log, kills, known = random.Random(7), tmp_path / "log", 0, {}
@@ -188,7 +187,6 @@ def name_of(pid: int) -> str:
         return ""
 
 
-@pytest.mark.timeout(900)
 def test_worker_killed_three_times(tmp_path):
     rng, log, kills = random.Random(3), tmp_path / "log", 0
     process = started(command(tmp_path, 6), log)
@@ -210,7 +208,6 @@ def test_worker_killed_three_times(tmp_path):
     agreed(tmp_path)
 
 
-@pytest.mark.timeout(900)
 def test_a_living_driver_keeps_others_out_and_ends_with_ctrl_c(tmp_path):
     """It goes on undisturbed after the refusal; what it leaves is resumed."""
     log, line = tmp_path / "log", command(tmp_path, 5)

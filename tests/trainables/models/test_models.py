@@ -166,7 +166,7 @@ def test_other_numbers_of_channels_and_classes(name, images):
     assert model(images(3)[:, :1]).shape == (3, 2)
 
 
-@every_model
+@every_model_in_time
 def test_samples_of_a_batch_do_not_know_each_other(model, images):
     model, batch = model.double(), images(4, torch.float64)
     together = model(batch)
@@ -179,7 +179,7 @@ def test_samples_of_a_batch_do_not_know_each_other(model, images):
     assert not torch.allclose(model(changed)[2], together[2])
 
 
-@every_model
+@every_model_in_time
 def test_every_patch_of_the_image_is_seen(name, model, images):
     batch = images(1).requires_grad_()
     model(batch).square().sum().backward()
@@ -188,7 +188,7 @@ def test_every_patch_of_the_image_is_seen(name, model, images):
     assert seen > (0.5 if name == "routing" else 0.99)  # what no cluster picks is not seen
 
 
-@every_model
+@every_model_in_time
 def test_gradients_reach_every_parameter(name, images):
     model = seeded(name, drop_path=0.0).train()
     set_progress(model, 0.01)  # where what is blended out later is there
@@ -203,7 +203,7 @@ def test_gradients_reach_every_parameter(name, images):
     assert [path for path in wrong if not re.search(UNREAD.get(name, "$^"), path)] == []
 
 
-@every_model
+@every_model_in_time
 def test_evaluation_repeats(model, images):
     with torch.inference_mode():
         torch.testing.assert_close(model(images(3)), model(images(3)), rtol=0, atol=0)
