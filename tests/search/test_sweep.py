@@ -208,27 +208,31 @@ def test_worker_killed_three_times(tmp_path):
     agreed(tmp_path)
 
 
-def test_a_living_driver_keeps_others_out_and_ends_with_ctrl_c(tmp_path):
-    """It goes on undisturbed after the refusal; what it leaves is resumed."""
-    log, line = tmp_path / "log", command(tmp_path, 5)
-    process = started(line, log)
-    while not (tmp_path / "s" / "plan.json").exists():
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.1)
-    second = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert second.returncode == 3
-    assert str(process.pid) in second.stderr
-    begun = epochs_begun(tmp_path)
-    while epochs_begun(tmp_path) <= begun:
+def test_interrupted_by_ctrl_c_and_resumed(tmp_path):
+    log = tmp_path / "log"
+    process = started(command(tmp_path, 6), log)
+    while epochs_begun(tmp_path) < 2:
         assert process.poll() is None, log.read_text()[-3000:]
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     assert process.wait(120) == 130, log.read_text()[-3000:]
     assert "--resume" in log.read_text()
     before = ended(tmp_path)
-    assert finished([*line, "--resume"], log) == 0, log.read_text()[-3000:]
+    assert finished(command(tmp_path, 6, "--resume"), log) == 0, log.read_text()[-3000:]
     assert before.items() <= ended(tmp_path).items()
     agreed(tmp_path)
+
+
+def test_locked_by_a_living_driver(tmp_path):
+    log = tmp_path / "log"
+    process = started(command(tmp_path, 4), log)
+    while not (tmp_path / "s" / "plan.json").exists():
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    second = subprocess.run(command(tmp_path, 4), capture_output=True, text=True, check=False)
+    assert second.returncode == 3
+    assert str(process.pid) in second.stderr
+    assert process.wait(300) == 0
 
 
 def test_two_nodes_with_a_lane_on_each(tmp_path, monkeypatch):
