@@ -43,7 +43,7 @@ class Identity:
         """Whether a run of the sweep's name in MLflow is the sweep's."""
         return tags[Tag.SWEEP_ID] == self.id if Tag.SWEEP_ID in tags else self.older
 
-    def _save(self, folder: SweepFolder) -> None:
+    def save(self, folder: SweepFolder) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
         records.replace_json(folder.identity, dataclasses.asdict(self))
 
@@ -51,8 +51,10 @@ class Identity:
 def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) -> None:
     """See that `study` is the sweep's, and mark it so if it has no mark yet.
 
-    `shared`: its database may be that of other homes, too. Raises BadRequestError if it is another
-    home's, or was planned otherwise.
+    `shared`: its database may be that of other homes, too.
+
+    Raises:
+        BadRequestError: It is another home's, or was planned otherwise.
     """
     known = _keys(study)
     mine, theirs = Identity.of(folder), study.user_attrs.get(_ID)
@@ -65,7 +67,7 @@ def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) ->
             _refuse_changes(study, foreign(_config(folder, key), plan))
     if not mine.id:
         mine = Identity(theirs or uuid.uuid4().hex, older=theirs is None and bool(known))
-        mine._save(folder)
+        mine.save(folder)
     if theirs is None:
         study.set_user_attr(_ID, mine.id)
     if study.user_attrs.get(_PLAN) != (document := json.loads(plan.to_json())):
@@ -75,7 +77,11 @@ def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) ->
 
 
 def refuse_another(study: optuna.Study, plan: Plan, folder: SweepFolder) -> None:
-    """Raises BadRequestError if `study` is another home's, or its trials were planned otherwise."""
+    """See that `study` can be the sweep's.
+
+    Raises:
+        BadRequestError: It is another home's, or its trials were planned otherwise.
+    """
     mine, theirs = Identity.of(folder), study.user_attrs.get(_ID)
     if mine.id and theirs and mine.id != theirs:
         raise _another(study)

@@ -28,7 +28,11 @@ def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
 
 
 def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
-    """The plan and a copy of the study of a sweep. Raises StorageError without them."""
+    """The plan and a copy of the study of a sweep.
+
+    Raises:
+        StorageError: One of them is missing or cannot be read.
+    """
     folder = SweepFolder.of(home, sweep)
     try:
         plan = Plan.load(folder.plan)
@@ -41,7 +45,7 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
         raise StorageError([f"no study {sweep!r} in its database"]) from error
     refuse_another(loaded, plan, folder)
     if database:
-        loaded = _in_memory(loaded)
+        loaded = _in_memory(sweep, storage)
     study = SweepStudy(
         loaded,
         plan.searched,
@@ -76,13 +80,11 @@ def _external(database: str) -> Any:
     return in_memory(file)
 
 
-def _in_memory(stored: optuna.Study) -> optuna.Study:
+def _in_memory(sweep: str, stored: Any) -> optuna.Study:
     """A copy, since a study that is opened ends what was cut off."""
     storage = optuna.storages.InMemoryStorage()
-    optuna.copy_study(
-        from_study_name=stored.study_name, from_storage=stored._storage, to_storage=storage
-    )
-    return optuna.load_study(study_name=stored.study_name, storage=storage)
+    optuna.copy_study(from_study_name=sweep, from_storage=stored, to_storage=storage)
+    return optuna.load_study(study_name=sweep, storage=storage)
 
 
 def mistakes(given: argparse.Namespace) -> list[str]:
@@ -102,15 +104,17 @@ def mistakes(given: argparse.Namespace) -> list[str]:
 def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> int:
     """`act` on the named sweeps, or all, while no driver works on them; the worst exit code.
 
-    Raises BadRequestError for unknown sweeps, SweepLockedError for one in use, and StorageError for
-    a study that cannot be read.
+    Raises:
+        BadRequestError: A sweep is unknown.
+        SweepLockedError: A driver works on one.
+        StorageError: A study cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if wrong := database_mistakes(given.database) or mistakes(given):
         raise BadRequestError(wrong)
     from mlflow.exceptions import MlflowException
 
-    codes = []
+    codes: list[int] = []
     try:
         for sweep in given.sweeps or sweeps(given.home):
             with lock.held(SweepFolder.of(given.home, sweep)):

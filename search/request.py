@@ -174,7 +174,12 @@ def _variant_mistakes(variant: str, settings: dict[str, Value], size: int) -> li
 
 
 def parse(arguments: Sequence[str] | None = None) -> Request:
-    """The request of a command line. Raises BadRequestError or DataError with all mistakes."""
+    """The request of a command line.
+
+    Raises:
+        BadRequestError: With all mistakes, those of the data among them.
+        DataError: With all that is wrong with the data, if nothing else is wrong.
+    """
     given = parser().parse_args(arguments)
     numbers, wrong = read(given)
     budget = _budget(given)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,7 +39,11 @@ def reason(error: BaseException) -> str:
 
 
 def opened(url: str, tell: Callable[[str], None]) -> optuna.storages.RDBStorage:
-    """The studies at `url`; `tell` hears of waiting for them. Raises StorageError."""
+    """The studies at `url`; `tell` is called with a message when they have to be waited for.
+
+    Raises:
+        StorageError: The database cannot be reached, or is none of Optuna's.
+    """
     place = make_url(url)
     options: dict[str, Any] = {"pool_pre_ping": True}
     if place.get_backend_name() == "sqlite":
@@ -89,7 +93,7 @@ def _fail(context: Any) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def told() -> Generator[None]:
     """Turn what a study's database raises in the block into StorageError."""
     try:
         yield

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"[-+]?\b\d[\d.,]*(?:e[-+]?\d+)?\b|\bnan\b|[-+]?\binf\b", r
 
 
 @contextmanager
-def chatter_to(log: Path) -> Iterator[TextIO]:
+def chatter_to(log: Path) -> Generator[TextIO]:
     """Send this process's output to `log`; yields a stream to where output went before."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
@@ -53,7 +53,7 @@ def _unseen(done: int, total: int) -> None:
 
 
 @contextmanager
-def progress_bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(console: Console, title: str) -> Generator[Callable[[int, int], None]]:
     """A progress bar as a function of (done, total)."""
     if not console.is_terminal:
         yield _unseen
@@ -96,7 +96,7 @@ class View:
         self._live: Live | None = None
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
+    def shown(self) -> Generator[None]:
         if not self._console.is_terminal:
             yield
             return
@@ -188,7 +188,7 @@ def reasons(records: list[Record]) -> list[str]:
     """Why trials failed, a line for each reason, the commonest first; numbers apart it is one."""
     failed = [r for r in records if r.accepted and r.state in _WITH_REASON]
     kinds = [(r.state, _NUMBER.sub("#", r.reason)) for r in failed]
-    lines = []
+    lines: list[str] = []
     for (state, kind), count in Counter(kinds).most_common():
         first = failed[kinds.index((state, kind))]
         why = first.reason or "it left no reason"

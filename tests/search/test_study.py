@@ -63,7 +63,7 @@ class Bench:
         return study.get_trials()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", pytest.param("sqlite", marks=pytest.mark.slow)])
 def bench(request, tmp_path, study_db):
     if request.param == "memory":
         storage = InMemoryStorage()

@@ -1,6 +1,5 @@
 """A study that outlives what happens to its file."""
 
-import gc
 import shutil
 import sqlite3
 import subprocess
@@ -15,10 +14,14 @@ from search.sweep_folder import SweepFolder
 from trainables.errors import StorageError
 
 
-def studied(folder, trials=3):
+def studied(folder, trials=3, *, closed=False):
     file = StudyFile(SweepFolder(folder))
-    study = optuna.create_study(study_name="s", storage=file.storage(), load_if_exists=True)
+    storage = file.storage()
+    study = optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
+    if closed:
+        storage.remove_session()
+        storage.engine.dispose()
     return file
 
 
@@ -155,10 +158,9 @@ sys.stdin.read()
 @pytest.fixture
 def held_study(tmp_path):
     """A healthy study with an older copy, held by another process for itself alone."""
-    file = studied(tmp_path)
+    file = studied(tmp_path, closed=True)
     file.keep()
-    studied(tmp_path, trials=2)
-    gc.collect()
+    studied(tmp_path, trials=2, closed=True)
     line = [sys.executable, "-c", HOLDER, str(file.path)]
     holder = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None

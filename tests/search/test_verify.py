@@ -86,7 +86,7 @@ def forget_the_end_of_a_run(made):
 def lose_an_epoch_in_mlflow(made):
     key = key_of(made, State.COMPLETE)
     log = log_of(made, key)
-    lines = records.read_lines(log)
+    lines = records.scan(log).sound
     middle = {**lines[1], "epoch": 3, "done": False}
     records.replace_lines(log, [*lines[:2], middle, {**lines[2], "epoch": 4}])
     return f"{key}: train_loss has steps [1, 2, 3] in MLflow"
@@ -100,14 +100,14 @@ def say_an_epoch_twice_in_mlflow(made):
 
 def change_a_value(made):
     key = key_of(made, State.PRUNED)
-    lines = records.read_lines(log_of(made, key))
+    lines = records.scan(log_of(made, key)).sound
     records.replace_lines(log_of(made, key), [{**lines[0], "train_loss": 0.125}])
     return f"{key}: train_loss has other values in MLflow than in its folder"
 
 
 def lose_an_epoch_in_the_folder(made):
     key = key_of(made, State.COMPLETE)
-    lines = records.read_lines(log_of(made, key))
+    lines = records.scan(log_of(made, key)).sound
     records.replace_lines(log_of(made, key), [lines[0], lines[2]])
     return f"{key}: the epochs of metrics.jsonl are [1, 3]"
 
@@ -225,7 +225,7 @@ def change_the_test_accuracy(made):
 
 def change_the_test_accuracy_with_its_digest(made):
     key = key_of(made, State.COMPLETE)
-    lines = records.read_lines(log_of(made, key))
+    lines = records.scan(log_of(made, key)).sound
     records.replace_lines(log_of(made, key), [*lines[:2], lines[2] | {"test_top1": 0.875}])
     return f"{key}: the metric test_top1 is 0.625 in MLflow and must be 0.875"
 
