@@ -157,14 +157,21 @@ def _budget(given: argparse.Namespace) -> Budget:
 
 
 def _earlier(sweep: str, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:
-    file = SweepFolder.of(given.home, sweep).plan
-    if file.exists():
+    folder = SweepFolder.of(given.home, sweep)
+    if folder.plan.exists():
         try:
-            return Plan.load(file), []
+            return Plan.load(folder.plan), []
         except (ValueError, TypeError) as error:
-            return None, [f"{file} cannot be read: {error}"]
+            return None, [f"{folder.plan} cannot be read: {error}"]
     if not given.resume:
         return None, []
+    if folder.begun and not database_mistakes(given.database):
+        from search.identity import planned  # this takes a second, which others need not wait for
+
+        try:
+            return planned(folder, given.database), []
+        except BadRequestError as error:
+            return None, error.mistakes
     known = sweeps(given.home)
     found = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
     return None, [f"--resume: no sweep {sweep!r} in {given.home}{nearest(sweep, known)} ({found})"]

@@ -146,6 +146,9 @@ def _run(request: Request, console: Console) -> int:
         cluster.precheck(request.resources)
     request.home.prepare()
     with lock.held(request.folder):
+        if request.earlier and not request.folder.plan.exists():
+            lost = f"note: {request.folder.plan} was lost; the plan is taken from the study"
+            console.print(lost, **_PLAIN)
         dataset = _dataset(request.data, request, console)
         request = _with_first_data(request, console)
         plan = request.plan(dataset)

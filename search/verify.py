@@ -70,6 +70,8 @@ def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
     wrong = verdict.disagreements
     folder, costs, stored = SweepFolder.of(home, plan.sweep), Costs(home, plan), study.stored()
     wrong += costs.damages
+    if not folder.plan.exists():
+        wrong.append(f"{folder.plan} is lost; --resume writes it again")
     known = {record.key: record for record in study.accepted}
     parent, runs = _runs(client, plan, Identity.of(folder), verdict)
     for key, record in known.items():
