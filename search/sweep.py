@@ -29,8 +29,6 @@ from trainables import trial_log
 from trainables.addresses import redacted, sqlite_url
 from trainables.provenance import facts
 
-_FLUSH_SECONDS = 120.0
-
 
 class Sweep:
     """One sweep from its study to its report; the driver's side."""
@@ -107,7 +105,7 @@ class Sweep:
 
     def settle(self) -> bool:
         """See everything written to MLflow so far; whether it was."""
-        if trouble := self.tracker.close(_FLUSH_SECONDS):
+        if trouble := self.tracker.close(say=self.say):
             self._missing(trouble)
         return not trouble
 
