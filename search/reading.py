@@ -8,7 +8,7 @@ import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
 from reports.mlflow_contract import address, explained
-from search import lock, storage
+from search import exhaustion, lock, storage
 from search.identity import planned, refuse_another
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
@@ -46,6 +46,7 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
         image_size=plan.image_size,
         trials=plan.trials,
     )
+    exhaustion.recall(loaded, study)
     return plan, study
 
 

@@ -104,7 +104,8 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
             if request.measure and address and not sweep.study.unfinished:
                 sweep.measure(measuring.on_cluster(cluster.has_gpus()))
     else:
-        sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
+        if not sweep.study.exhausted:  # which is said at the end
+            sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
         settled = sweep.settle()
     if sweep.study.unfinished:
         raise KeyboardInterrupt

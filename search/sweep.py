@@ -8,7 +8,7 @@ from rich.console import Console
 
 from reports.build import build
 from reports.mlflow_contract import address, explained
-from search import cluster, tuner
+from search import cluster, exhaustion, tuner
 from search.adoption import adopt
 from search.costs import Costs, counter
 from search.identity import claim
@@ -78,6 +78,8 @@ class Sweep:
             seed=plan.seed,
             constraints={"gflops": (counter(plan), plan.max_gflops)} if plan.max_gflops else None,
         )
+        exhaustion.recall(stored, study)
+        self._stored = stored
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
         if not study.records:
@@ -102,6 +104,7 @@ class Sweep:
         with view.shown():
             tuner.run(self.study, self.plan, self.request.folder, crews)
         self.study.listeners.remove(view.changed)
+        exhaustion.note(self._stored, self.study)
 
     def settle(self) -> bool:
         """See everything written to MLflow so far; whether it was."""
