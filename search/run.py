@@ -23,6 +23,7 @@ from search import cluster, lock
 from search.plan import Plan
 from search.record import State
 from search.request import Request, parse
+from search.sweep_folder import SweepFolder
 from search.terminal import chatter_to, duration, progress_bar
 from spaces import first_stage
 from trainables.addresses import redacted
@@ -132,6 +133,8 @@ def _lost(what: str, request: Request, plan: Plan, console: Console) -> None:
 
 def _go_on(request: Request, plan: Plan) -> str:
     """How the sweep is resumed, as a command that can be pasted; credentials are left out."""
+    if not SweepFolder.of(request.home, plan.sweep).begun:
+        return "nothing was trained yet: the same command begins the sweep"
     words = f"python -m search.run {plan.variant} --name {plan.sweep} --home".split()
     words.append(str(request.home))
     for option, given in (("--address", request.address), ("--database", request.database)):
@@ -148,7 +151,7 @@ def _run(request: Request, console: Console) -> int:
     request.home.prepare()
     with lock.held(request.folder):
         if request.earlier and not request.folder.plan.exists():
-            lost = f"note: {request.folder.plan} was lost; the plan is taken from the study"
+            lost = f"note: {request.folder.plan} is missing; the plan is taken from the study"
             console.print(lost, **_PLAIN)
         dataset = _dataset(request.data, request, console)
         request = _with_first_data(request, console)
