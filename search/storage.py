@@ -21,6 +21,12 @@ _PASSING = re.compile(
     "closed the connection|too many (clients|connections)|locked|unreachable|temporary failure",
     re.IGNORECASE,
 )
+# of a connection that was there
+_CUT_OFF = re.compile(
+    r"terminat|(closed|lost) the connection|connection (is |has been )?(closed|lost)|gone away|"
+    "lost connection|reset by peer|broken pipe",
+    re.IGNORECASE,
+)
 _TRIES = 3  # of a call that was cut off
 _LINE = 300  # characters of what a database says
 
@@ -53,7 +59,7 @@ def _repeated(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:
             return call(*arguments, **named)
         except StudyLost as error:
-            if not _PASSING.search(str(error)):
+            if not _CUT_OFF.search(str(error)):  # for what is not there it was waited already
                 raise
             time.sleep(seconds)
     return call(*arguments, **named)

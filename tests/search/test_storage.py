@@ -133,7 +133,10 @@ def test_what_a_lost_connection_cut_off_is_done_again(tmp_path, monkeypatch):
     assert found.user_attrs == {"a": 1}
 
 
-@pytest.mark.parametrize(("said", "times"), [("server terminated", 99), ("disk is full", 1)])
+@pytest.mark.parametrize(
+    ("said", "times"),
+    [("server closed the connection unexpectedly", 99), ("disk is full", 1), ("refused", 1)],
+)
 def test_it_is_not_done_again_for_ever_or_where_that_does_not_help(
     tmp_path, monkeypatch, said, times
 ):
