@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
         return code
 
-    return exit_code(run, "interrupted; the same command with --resume goes on")
+    return exit_code(run, "interrupted; the same command goes on")
 
 
 if __name__ == "__main__":
