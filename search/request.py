@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import spaces
 from reports.mlflow_contract import address_mistakes
 from search.cluster import Resources, address_of
+from search.earlier import earlier_plan
 from search.listing import Show
 from search.plan import (
     FULL,
@@ -23,7 +24,7 @@ from search.plan import (
     searched,
     setting_mistakes,
 )
-from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
+from search.sweep_folder import SweepFolder, add_options, database_mistakes
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
@@ -156,27 +157,6 @@ def _budget(given: argparse.Namespace) -> Budget:
     return replace(budget, image_size=fitting_size(given.variant, budget.image_size))
 
 
-def _earlier(sweep: str, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:
-    folder = SweepFolder.of(given.home, sweep)
-    if folder.plan.exists():
-        try:
-            return Plan.load(folder.plan), []
-        except (ValueError, TypeError) as error:
-            return None, [f"{folder.plan} cannot be read: {error}"]
-    if not given.resume:
-        return None, []
-    if folder.begun and not database_mistakes(given.database):
-        from search.identity import planned  # this takes a second, which others need not wait for
-
-        try:
-            return planned(folder, given.database), []
-        except BadRequestError as error:
-            return None, error.mistakes
-    known = sweeps(given.home)
-    found = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
-    return None, [f"--resume: no sweep {sweep!r} in {given.home}{nearest(sweep, known)} ({found})"]
-
-
 def _sweep_name(given: argparse.Namespace, size: int) -> str:
     of_data = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(given.data or DEFAULT_DATA).resolve().name)
     return given.name or f"{given.variant}-{of_data}-{size}px"
@@ -214,7 +194,9 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     sweep = _sweep_name(given, numbers["image_size"] or budget.image_size)
     hint = "" if given.name else ", made of variant, data and size; choose one with --name"
     misnamed = [mistake + hint for mistake in name_mistakes(sweep)]
-    earlier, trouble = (None, []) if misnamed else _earlier(sweep, given)
+    earlier, trouble = (
+        (None, []) if misnamed else earlier_plan(sweep, given.home, given.resume, given.database)
+    )
     data = _data(given, earlier)
     settings, unread = _settings(given, earlier)
     bad_data: list[str] = []
