@@ -67,7 +67,7 @@ class Tracker:
             if time.monotonic() - since > limit:
                 return self.trouble or f"MLflow took nothing more for {seconds:.0f} s"
             if self.trouble and say:
-                say(f"note: {self.trouble}; waiting for it, at most {limit:.0f} s")
+                say(f"note: MLflow does not answer; it is waited for, at most {limit:.0f} s")
                 say = None
             self._thread.join(_LOOK_SECONDS)
         return self._left[0] if self._left else ""

@@ -384,7 +384,7 @@ def test_an_mlflow_that_never_comes_back_is_told(empty_sweep, monkeypatch):
     said, start = [], time.monotonic()
     assert tracker.close(SECONDS, said.append) == "MLflow: no server"
     assert time.monotonic() - start < SECONDS, "what does not answer is not waited for as long"
-    assert said == ["note: MLflow: no server; waiting for it, at most 1 s"]
+    assert said == ["note: MLflow does not answer; it is waited for, at most 1 s"]
     back.set()
     assert tracker.close(SECONDS) == ""
     assert len(trial_runs(empty_sweep)) == 1
