@@ -39,7 +39,7 @@ class Tracker:
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: end when all is written
         self.trouble = ""
         self._left: list[str] = []  # why something was refused
-        self._written = 0
+        self._written, self._given_up = 0, False
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
         self._thread.start()
@@ -57,6 +57,7 @@ class Tracker:
         It is given up after `seconds` without progress, or sooner if MLflow does not answer; `say`
         hears of waiting for that.
         """
+        self._given_up = False
         self._ending.set()
         self._wake.put(True)
         written, since = -1, 0.0
@@ -65,6 +66,7 @@ class Tracker:
                 written, since = self._written, time.monotonic()
             limit = min(seconds, _AWAY_SECONDS) if self.trouble else seconds
             if time.monotonic() - since > limit:
+                self._given_up = True
                 return self.trouble or f"MLflow took nothing more for {seconds:.0f} s"
             if self.trouble and say:
                 say(f"note: MLflow does not answer; it is waited for, at most {limit:.0f} s")
@@ -111,7 +113,8 @@ class Tracker:
                     logger.warning("%s; left", self.trouble)
                     self.trouble = ""
                     return
-                logger.warning("%s; trying again in %s s", self.trouble, wait_seconds)
+                if not self._given_up:  # who waits for it no longer was told
+                    logger.warning("%s; trying again in %s s", self.trouble, wait_seconds)
                 if self._ending.wait(wait_seconds):
                     time.sleep(min(wait_seconds, _LAST_RETRY_SECONDS))
             else:
