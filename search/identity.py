@@ -6,16 +6,21 @@ in MLflow, are of the home that began the sweep, and no other goes on with them.
 
 import dataclasses
 import json
+import sqlite3
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from sqlalchemy.exc import SQLAlchemyError
 
 from reports.mlflow_contract import Tag
 from search.adoption import foreign
 from search.plan import Plan
+from search.storage import told
+from search.study_file import external, in_memory
 from search.sweep_folder import SweepFolder
 from trainables import records
 from trainables.errors import BadRequestError
@@ -92,6 +97,34 @@ def refuse_another(study: optuna.Study, plan: Plan, folder: SweepFolder) -> None
         except TypeError:  # of a version that planned something else
             return
         _refuse_changes(study, earlier.differences(plan))
+
+
+def planned(folder: SweepFolder, database: str | None) -> Plan:
+    """The plan of a sweep whose plan.json is lost, as its study has it.
+
+    Raises BadRequestError if no study has it, StorageError if the `database` cannot be used.
+    """
+    mine = Identity.of(folder).id
+    for study in _studies(folder, database):
+        same = mine == study.user_attrs.get(_ID) if mine else not database
+        if same or _keys(study) & folder.trial_keys():
+            with suppress(ValueError):  # of a version that planned something else, or nothing
+                return Plan.of(study.user_attrs.get(_PLAN))
+    said = f"{folder.plan} is lost, and no study that can be read has the plan"
+    raise BadRequestError([f"{said}; give the command that began the sweep, without --resume"])
+
+
+def _studies(folder: SweepFolder, database: str | None) -> Iterator[optuna.Study]:
+    """The sweep's study, and the copy of it, as far as they can be read; nothing is changed."""
+    name = folder.path.name
+    if database:
+        with told(), suppress(KeyError):
+            yield optuna.load_study(study_name=name, storage=external(database))
+        return
+    for file in filter(lambda file: file.exists(), (folder.study, folder.study_copy)):
+        unreadable = (OSError, KeyError, sqlite3.Error, SQLAlchemyError)
+        with suppress(*unreadable, optuna.exceptions.OptunaError):
+            yield optuna.load_study(study_name=name, storage=in_memory(file))
 
 
 def _keys(study: optuna.Study) -> set[str]:

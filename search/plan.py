@@ -110,7 +110,11 @@ class Plan:
     @classmethod
     def load(cls, path: Path) -> "Plan":
         """Raises ValueError naming everything that is wrong with the document."""
-        document = json.loads(path.read_text())
+        return cls.of(json.loads(path.read_text()))
+
+    @classmethod
+    def of(cls, document: Any) -> "Plan":
+        """The plan that `to_json` wrote. Raises ValueError naming everything that is wrong."""
         if wrong := _document_mistakes(document):
             raise ValueError("; ".join(wrong))
         return cls(**document)

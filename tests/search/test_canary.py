@@ -30,6 +30,8 @@ def test_neither_facts_nor_mlflow_nor_the_command_hold_it(
     home, plan = Home(tmp_path / "h"), make_plan()
     home.prepare()
     shutil.copy(mlflow_db, home.mlflow)
+    (home.path / plan.sweep).mkdir()
+    plan.save(home.path / plan.sweep / "plan.json")
     Projection(sqlite_url(home.mlflow), home, plan, facts).sweep()
     request = Namespace(home=home, address=None, database=url)
     assert CANARY not in _go_on(request, plan)
@@ -41,8 +43,12 @@ def test_neither_facts_nor_mlflow_nor_the_command_hold_it(
 def test_the_command_that_goes_on_can_be_pasted(make_plan, tmp_path):
     import shlex
 
-    home = Home(tmp_path / "my home; rm *")
-    line = _go_on(Namespace(home=home, address=None, database=None), make_plan())
+    home, plan = Home(tmp_path / "my home; rm *"), make_plan()
+    request = Namespace(home=home, address=None, database=None)
+    assert _go_on(request, plan) == "nothing was trained yet: the same command begins the sweep"
+    (home.path / plan.sweep).mkdir(parents=True)
+    plan.save(home.path / plan.sweep / "plan.json")
+    line = _go_on(request, plan)
     words = shlex.split(line.partition("To go on: ")[2])
     assert words[words.index("--home") + 1] == str(home)
     assert words[-1] == "--resume"

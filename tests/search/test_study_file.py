@@ -1,5 +1,6 @@
 """A study that outlives what happens to its file."""
 
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ import optuna
 import pytest
 
 from search.lock import SweepLockedError
+from search.storage import StudyLost
 from search.study_file import StudyFile
 from search.sweep_folder import SweepFolder
 from trainables.errors import StorageError
@@ -49,6 +51,22 @@ def test_a_damaged_study_gives_way_to_the_good_copy(tmp_path, damage):
     assert "using the previous good one" in said
     assert known_trials(file) == 3
     assert list(tmp_path.glob("study.damaged-*")), "the damaged one is kept"
+
+
+def test_no_room_for_the_copy_passes_tune(tmp_path):
+    """No Exception, for Tune takes those for the trial's; the copy that is there stays."""
+    file = studied(tmp_path)
+    file.keep()
+    before = (tmp_path / "study.db.good").read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(StudyLost, match=r"cannot be copied to .*study\.db\.good"):
+            file.keep()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (tmp_path / "study.db.good").read_bytes() == before
+    assert not list(tmp_path.glob("*.draft*"))
 
 
 def test_a_damaged_study_without_a_copy_is_an_error(tmp_path):

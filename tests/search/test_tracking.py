@@ -342,6 +342,27 @@ def test_a_run_whose_creation_was_not_answered_is_found(empty_sweep, monkeypatch
     assert content(empty_sweep).keys() == {"small", *(r.key for r in study.accepted)}
 
 
+def test_an_mlflow_that_comes_back_at_the_end_is_not_missed(empty_sweep, monkeypatch):
+    """Between two tries up to half a minute goes by; at the end, a second."""
+    monkeypatch.setattr("search.tracking._RETRY_SECONDS", (3600,))
+    sweep, failed = Projection.sweep, []
+
+    def failing_once(self, *arguments):
+        if not failed:
+            failed.append(True)
+            raise ConnectionError("no server")
+        return sweep(self, *arguments)
+
+    monkeypatch.setattr(Projection, "sweep", failing_once)
+    tracker, study = started(empty_sweep), empty_sweep.study()
+    study.listeners.append(tracker.changed)
+    empty_sweep.train(study, [0.5], State.COMPLETE)
+    while not tracker.trouble:
+        assert tracker._thread.is_alive()
+    assert tracker.close(SECONDS) == ""
+    assert len(trial_runs(empty_sweep)) == 1
+
+
 def test_an_mlflow_that_never_comes_back_is_told(empty_sweep, monkeypatch):
     monkeypatch.setattr("search.tracking._RETRY_SECONDS", (0.01,))
     back = threading.Event()
@@ -359,7 +380,11 @@ def test_an_mlflow_that_never_comes_back_is_told(empty_sweep, monkeypatch):
     assert record.state == State.COMPLETE, "training does not wait"
     while not tracker.trouble:
         assert tracker._thread.is_alive()
-    assert tracker.close(0.1) == "MLflow: no server"
+    monkeypatch.setattr("search.tracking._AWAY_SECONDS", 1.0)
+    said, start = [], time.monotonic()
+    assert tracker.close(SECONDS, said.append) == "MLflow: no server"
+    assert time.monotonic() - start < SECONDS, "what does not answer is not waited for as long"
+    assert said == ["note: MLflow does not answer; it is waited for, at most 1 s"]
     back.set()
     assert tracker.close(SECONDS) == ""
     assert len(trial_runs(empty_sweep)) == 1

@@ -65,6 +65,7 @@ def run(
     form = given.form or forms.recognised(given.images, options)
     note(f"{given.images} is read as {form}")
     listing = forms.load(form).listing(given.images, options)
+    given.home.prepare()
     return import_(
         replace(listing, about=_about(listing.about, given)),
         given.home.data / given.to,
