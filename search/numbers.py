@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 # name, type, least value, what it is
-NUMBERS = {
+NUMBERS: dict[str, tuple[type[int] | type[float], float, str]] = {
     "trials": (int, 1, "trials to train; a larger number extends a finished sweep"),
     "epochs": (int, 1, "epochs of a trial that is not stopped early"),
     "image_size": (int, 1, "height and width of images in pixels"),
