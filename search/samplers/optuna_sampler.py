@@ -18,7 +18,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.record import State
 from search.samplers import Resume, Seen, Start, Task, Verdict, rungs
-from search.samplers.candidates import Candidates, Params
+from search.samplers.candidates import Candidates, Params, identity_of
 from search.sampling import distribution
 from spaces.space import nearest
 
@@ -132,7 +132,8 @@ class OptunaSampler:
         """A configuration that is new and keeps all limits, and how many did not before it."""
         space, feasibility = self._task.feasibility.space, self._task.feasibility
         seed = f"{self._task.seed} {number}"
-        pool = Candidates(feasibility, (trial.params for trial in seen), seed)
+        known = (identity_of(space, trial.params) for trial in seen)
+        pool = Candidates(feasibility, known, seed)
         refused = 0
         if not self._ordered:
             self._reflect(seen)

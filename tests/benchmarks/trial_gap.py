@@ -65,9 +65,10 @@ def make_plan(home: Path, trials: int) -> Plan:
 def make_study(plan: Plan) -> SweepStudy:
     directions = {"valid_top1": "max"}
     return SweepStudy(
-        create(plan.sweep, directions, None, plan.epochs),
+        create(plan.sweep, directions, None),
         plan.searched,
         directions=directions,
+        max_epochs=plan.epochs,
         image_size=plan.image_size,
         trials=plan.trials,
     )
