@@ -18,6 +18,7 @@ from search.ledger import Ledger
 from search.record import ACCEPTED, Record, State, config_hash
 from search.roster import Roster
 from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict, lessened, load
+from search.samplers.candidates import refusal
 from spaces.space import Space, Value
 
 
@@ -244,5 +245,5 @@ class SweepStudy:
         self.exhausted = bool(self._roster.accepted) and enumerable(self.space)
         self.gave_up = f"every configuration was tried: {self._roster.accepted}"
         if not self.exhausted:
-            said = "no configuration was found that is new and keeps all rules and limits"
+            said = f"none was found that is new and keeps all limits ({refusal(self.feasibility)})"
             self.gave_up = f"{said}; loosen the limit or widen the space"

@@ -24,7 +24,6 @@ class Candidates:
     ):
         self._space = feasibility.space
         self._size = feasibility.image_size
-        self._feasibility = feasibility
         self._rng = random.Random(rng_seed)
         self._known = {self._identity(params) for params in known}
 
@@ -65,7 +64,8 @@ class Candidates:
                     yield params
 
     def _rest(self, count: int) -> Iterator[Params]:
-        everything = untried(self._feasibility, (), self._rng.randrange(2**32))
+        rules = Feasibility(self._space, self._size)
+        everything = untried(rules, (), self._rng.randrange(2**32))
         for params in everything:
             whole = {**self._space.fixed, **params}
             if count and self.take(whole):
@@ -134,3 +134,13 @@ def _neighbour(values: tuple[Value, ...], value: Value, rng: random.Random) -> V
         place = ordered.index(value) + rng.choice((-1, 1))
         return ordered[min(len(ordered) - 1, max(0, place))]
     return rng.choice(values)
+
+
+def refusal(feasibility: Feasibility) -> str:
+    """What keeps configurations from being trained, of those drawn the one that comes nearest."""
+    pool = Candidates(feasibility, (), "refusal")
+    rng = random.Random("refusal")
+    drawn = pool.fresh(50) or [feasibility.space.draw(rng) for _ in range(50)]
+    broken = [max(feasibility.excesses(params).values()) for params in drawn]
+    excess, said = min(broken)
+    return said if excess > 0 else ""

@@ -27,6 +27,7 @@ class Features:
     """
 
     def __init__(self, task: Task, draws: Sequence[Params]):
+        self._feasibility, self._begun = task.feasibility, 0
         self._encode = Encoding(task.feasibility.space)
         limits = task.feasibility.constraints
         functions = {name: quantity for name, (quantity, _) in limits.items()} | dict(task.known)
@@ -59,10 +60,16 @@ class Features:
             kept &= self.quantity(name, configurations) <= limit
         return [params for params, keeps in zip(configurations, kept, strict=True) if keeps]
 
-    def learn(self, params: Params) -> None:
-        """Have the exact quantities of a configuration from now on."""
-        for column in self._columns:
-            column.learn(params)
+    def learn(self, begun: Sequence[Params]) -> None:
+        """Have the exact quantities of what was begun, in this order, which only grows.
+
+        Nothing else is learnt from, so that a resumed sweep has the same estimates.
+        """
+        for params in begun[self._begun :]:
+            if not self._feasibility.space.broken(params, self._feasibility.image_size):
+                for column in self._columns:
+                    column.learn(params)
+        self._begun = len(begun)
 
 
 class _Column:

@@ -68,6 +68,7 @@ class FreezeThaw:
         pool = Candidates(
             self._task.feasibility, (t.params for t in seen), f"{self._task.seed} {number}"
         )
+        self.features.learn([trial.params for trial in seen])
         if start and sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST:
             return self._far(pool, seen)
         trials = chosen(seen, self._task.max_epochs)
@@ -135,10 +136,7 @@ class FreezeThaw:
 
     def keeps(self, params: Params) -> bool:
         """Whether a configuration keeps all limits, counted exactly."""
-        if not self._task.feasibility.holds(params):
-            return False
-        self.features.learn(params)
-        return True
+        return self._task.feasibility.holds(params)
 
     def goal(self, known: Posterior, rng: np.random.Generator) -> Goal:
         """What is to be improved on: complete trials, or all while there is none."""

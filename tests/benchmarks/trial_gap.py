@@ -65,7 +65,7 @@ def make_plan(home: Path, trials: int) -> Plan:
 def make_study(plan: Plan) -> SweepStudy:
     directions = {"valid_top1": "max"}
     return SweepStudy(
-        create(plan.sweep, directions, None, plan.epochs),
+        create(plan.sweep, directions, None),
         plan.searched,
         directions=directions,
         image_size=plan.image_size,

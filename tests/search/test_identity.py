@@ -31,7 +31,7 @@ def shared(tmp_path, study_db):
 def opened(url, plan, home):
     """The study of `plan` for a home, claimed as a sweep claims it, with one trial."""
     folder = SweepFolder.of(home, plan.sweep)
-    stored = create(plan.sweep, OBJECTIVE, url, plan.epochs)
+    stored = create(plan.sweep, OBJECTIVE, url)
     claim(stored, plan, folder, shared=True)
     study = SweepStudy(stored, plan.searched, directions=OBJECTIVE, trials=plan.trials)
     return study, folder
@@ -95,7 +95,7 @@ def test_a_lost_plan_of_a_study_of_an_earlier_version(whole_sweep):
 
 def test_an_earlier_study_of_another_home_is_not_adopted(tmp_path, shared, make_plan):
     plan = make_plan()
-    stored = create(plan.sweep, OBJECTIVE, shared, plan.epochs)
+    stored = create(plan.sweep, OBJECTIVE, shared)
     SweepStudy(stored, plan.searched, directions=OBJECTIVE).next()
     with pytest.raises(BadRequestError, match="a sweep in another home"):
         opened(shared, plan, Home(tmp_path / "two"))

@@ -93,7 +93,7 @@ def test_a_trial_that_was_stopped_is_pruned(searcher, study):
     study.report(key, 1, metrics_of(Line.of(result(1))))
     searcher.on_trial_complete("tune-1", result(1))
     record = study.records[key]
-    assert (record.state, record.reason) == (State.PRUNED, "stopped after epoch 1")
+    assert (record.state, record.reason) == (State.STOPPED, "stopped after epoch 1")
 
 
 @pytest.mark.parametrize("said", [{"error": True, "result": result(1)}, {"result": None}])

@@ -96,7 +96,7 @@ def test_a_note_of_a_trial_is_shown_once(make_plan):
 
 def test_the_view_shows_running_and_finished_trials(make_plan):
     console = screen(terminal=True)
-    view = View(console, make_plan(trials=10, epochs=9), [record(0, State.PRUNED, epoch=1)])
+    view = View(console, make_plan(trials=10, epochs=9), [record(0, State.STOPPED, epoch=1)])
     console.print(view)
     assert "small: linformer on tiny" in printed(console)
     assert "1 of 10 trials: 0 done, 0 running, 1 stopped early, 0 failed" in printed(console)
@@ -178,7 +178,7 @@ def test_why_trials_failed_is_counted():
     ]
     large = record(4, State.INFEASIBLE, reason="out of memory in epoch 1")
     silent = record(5, State.FAILED)
-    fine = [record(6, State.COMPLETE), record(7, State.PRUNED)]
+    fine = [record(6, State.COMPLETE), record(7, State.STOPPED)]
     refused = record(8, State.INFEASIBLE, reason="a rule", accepted=False)
     assert reasons([large, *diverged, silent, *fine, refused]) == [
         "3 failed, such as 00001-abc: the training loss is nan in epoch 1 at lr 0.1",
