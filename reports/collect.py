@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from reports.mlflow_contract import (
+    EARLIER_STATES,
     SCALARS,
     STATE,
     Kind,

@@ -17,8 +17,9 @@ from search.feasibility import Constraints, Feasibility
 from search.ledger import Ledger
 from search.record import ACCEPTED, Record, State, config_hash
 from search.roster import Roster
-from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict, lessened, load
+from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict, lessened
 from search.samplers.candidates import refusal
+from search.samplers.loading import load
 from spaces.space import Space, Value
 
 

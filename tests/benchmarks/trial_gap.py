@@ -68,6 +68,7 @@ def make_study(plan: Plan) -> SweepStudy:
         create(plan.sweep, directions, None),
         plan.searched,
         directions=directions,
+        max_epochs=plan.epochs,
         image_size=plan.image_size,
         trials=plan.trials,
     )

@@ -58,13 +58,15 @@ def _plan(**changes) -> Plan:
         "max_gflops": None,
         "published": 0,
         "settings": {"grid": 7},
+        "sampler": "random",
+        "pruner": "none",
     }
     return Plan(**(plan | changes))
 
 
 @pytest.fixture
 def make_plan() -> Callable[..., Plan]:
-    """A small plan, with changes."""
+    """A small plan, with changes; its trials do not pause."""
     return _plan
 
 
@@ -129,9 +131,12 @@ def _reopened(folder: Path, plan: Plan) -> SweepStudy:
         create(plan.sweep, OBJECTIVE, StudyFile(SweepFolder(folder)).storage()),
         plan.searched,
         directions=OBJECTIVE,
+        max_epochs=plan.epochs,
         image_size=plan.image_size,
         trials=plan.trials,
         seed=plan.seed,
+        sampler=plan.sampler,
+        pruner=plan.pruner,
     )
 
 

@@ -33,7 +33,7 @@ def opened(url, plan, home):
     folder = SweepFolder.of(home, plan.sweep)
     stored = create(plan.sweep, OBJECTIVE, url)
     claim(stored, plan, folder, shared=True)
-    study = SweepStudy(stored, plan.searched, directions=OBJECTIVE, trials=plan.trials)
+    study = SweepStudy(stored, plan.searched, directions=OBJECTIVE, max_epochs=3, trials=plan.trials)
     return study, folder
 
 
@@ -96,7 +96,7 @@ def test_a_lost_plan_of_a_study_of_an_earlier_version(whole_sweep):
 def test_an_earlier_study_of_another_home_is_not_adopted(tmp_path, shared, make_plan):
     plan = make_plan()
     stored = create(plan.sweep, OBJECTIVE, shared)
-    SweepStudy(stored, plan.searched, directions=OBJECTIVE).next()
+    SweepStudy(stored, plan.searched, directions=OBJECTIVE, max_epochs=3).next()
     with pytest.raises(BadRequestError, match="a sweep in another home"):
         opened(shared, plan, Home(tmp_path / "two"))
     home = Home(tmp_path / "one")

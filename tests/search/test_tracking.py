@@ -216,7 +216,7 @@ def test_a_published_point_carries_its_address(empty_sweep):
     study = empty_sweep.study()
     params = {"depth": 4, "dim": 64, "k_dim": 4, "shared_kv": True, "heads": 2}
     params |= {"lr": 1e-3, "step_size": 5, "gamma": 0.5, "batch_size": 16}
-    study.enqueue(params, "galaxy_runs.csv#T9:1")
+    study.enqueue({"galaxy_runs.csv#T9:1": params})
     record = empty_sweep.train(study, [0.5], State.RUNNING)
     empty_sweep.projection().trial(record)
     (run,) = trial_runs(empty_sweep).values()

@@ -146,7 +146,16 @@ def leave_a_trial_running(made):
     study = made.study()
     record = made.train(study, [0.5], State.RUNNING)
     made.projection().trial(record)
-    return f"{record.key}: still running in the study; --resume finishes it"
+    return f"{record.key}: still running in the study; --resume finishes the sweep"
+
+
+def leave_a_trial_paused(made):
+    made.plan = dataclasses.replace(made.plan, trials=5, pruner="pause-halving")
+    study = made.study()
+    record = made.train(study, [0.5], State.RUNNING)
+    made.projection().trial(record)
+    assert record.state == State.PAUSED
+    return f"{record.key}: still paused in the study; --resume finishes the sweep"
 
 
 def train_a_configuration_twice(made):
@@ -342,6 +351,7 @@ FAULTS = [
     damage_the_best_weights,
     repeat_epochs,
     leave_a_trial_running,
+    leave_a_trial_paused,
     train_a_configuration_twice,
 ]
 
