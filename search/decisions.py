@@ -6,6 +6,7 @@ was known, and can be replayed.
 """
 
 import math
+import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from search.samplers import Resume, Sampler, Start
 from spaces.space import Value
 
 _BEGUN = (0, State.RUNNING.value)  # what a decision says of the trial that it begins
+_DRAWS = 50  # of what a published point leaves open
 
 
 class Decisions:
@@ -41,12 +43,22 @@ class Decisions:
                 self._changed[record.number] = record
 
     def publish(self, points: Mapping[str, Mapping[str, Value]], count: float) -> None:
-        """Have up to `count` of these points tried first, by the name of their source."""
-        fixed = self._feasibility.space.fixed
+        """Have up to `count` of these points tried first, by the name of their source.
+
+        What a source says nothing of is drawn.
+        """
         self._silent = False
-        self._points += [(name, {**fixed, **params}) for name, params in points.items()]
+        self._points += [(name, self._whole(name, params)) for name, params in points.items()]
         tried = sum(bool(record.published) for record in self._roster.records.values())
         self._published = count - tried
+
+    def _whole(self, name: str, params: Mapping[str, Value]) -> dict[str, Value]:
+        space, rng = self._feasibility.space, random.Random(name)
+        drawn = ({**space.draw(rng), **params} for _ in range(_DRAWS))
+        first = next(drawn)
+        if space.params.keys() <= params.keys() or self._feasibility.holds(first):
+            return first
+        return next((found for found in drawn if self._feasibility.holds(found)), first)
 
     def next(self, *, start: bool) -> Start | Resume | None:
         """What trains next; without `start` no new configuration. None if nothing shall now."""

@@ -508,6 +508,17 @@ def test_so_many_published_points_are_tried_and_only_what_is_feasible(bench):
     assert [r.published for r in again.accepted] == ["table#1", "", "table#2", "", "", ""]
 
 
+def test_what_a_published_point_leaves_open_is_drawn(bench):
+    point = {"dim": 16, "depth": 3}
+    for _ in range(2):
+        study = bench.open(trials=1, constraints=LIMITS)
+        study.enqueue({"table#1": point})
+        record = study.next()
+        assert record.params.items() >= point.items()
+        assert record.params.keys() == {*SPACE.params, *SPACE.fixed}
+        assert SPACE.broken(record.params, 224) == []
+
+
 def test_points_that_an_earlier_version_enqueued_are_tried(bench):
     study = bench.open(trials=3)
     for address, params in POINTS.items():

@@ -78,7 +78,7 @@ def test_one_parent_and_one_child_a_trial(whole_sweep):
 
 def test_what_became_of_a_trial(whole_sweep):
     runs, found = trial_runs(whole_sweep), states(whole_sweep)
-    assert found.keys() == STATUS.keys() - {State.RUNNING}
+    assert found.keys() == STATUS.keys() - {State.RUNNING, State.PAUSED}
     for state, record in found.items():
         run = runs[record.key]
         assert run.info.status == STATUS[state]
