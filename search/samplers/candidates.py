@@ -79,7 +79,7 @@ class Candidates:
         """
         names = list(self._space.params)
         found: list[Params] = []
-        for centre in centres:
+        for centre in centres if names else ():
             for _ in range(count):
                 moved = [name for name in names if self._rng.random() < 2 / len(names)]
                 params = dict(centre)

@@ -27,6 +27,7 @@ _QUOTA = 0.5  # of those that reached a rung go on from it
 _NEW = 0.8  # what a new configuration costs, in full trainings: most are not trained to their end
 _FIRST = 6  # configurations that are chosen to be far from each other
 _POOL, _FAR = 300, 40  # random configurations that are compared, later and at first
+_DRAWS, _SOME = 4000, 4  # as many draws at most, until a fourth of what is wanted is within limits
 _CENTRES, _NEAR = 6, 12  # the best trials, and configurations tried around each
 _REFINED, _FINER = 6, 8  # the best candidates, and configurations tried around each of these
 _SCALES = (0.15, 0.08, 0.04)  # of moves around the best trials, and of two rounds after it
@@ -69,11 +70,12 @@ class FreezeThaw:
             self._task.feasibility, (t.params for t in seen), f"{self._task.seed} {number}"
         )
         self.features.learn([trial.params for trial in seen])
-        if start and sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST:
-            return self._far(pool, seen)
         trials = chosen(seen, self._task.max_epochs)
+        few = sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST
+        if start and (few or not trials) and (far := self._far(pool, seen)) is not None:
+            return far
         if not trials:
-            return self._far(pool, seen) if start else None
+            return None
         earlier = self._fitted
         x = self.features([trial.params for trial in trials])
         total = sum(min(3, len(t.curve)) for t in seen)
@@ -93,9 +95,12 @@ class FreezeThaw:
         self, gains: "_Gains", pool: Candidates, seen: Sequence[Seen], *, start: bool
     ) -> Start | Resume | None:
         paused = gains.paused()
+        # nothing else is left to do: of a few trials too, one is trained to its end
+        last = not start and not any(trial.state == State.RUNNING for trial in seen)
         for rung in reversed(self.rungs):
             here = {place: gain for place, gain in paused.items() if gains.epoch(place) == rung}
-            if here and self._beyond(rung, seen) < int(_QUOTA * self._reached(rung, seen)):
+            quota = max(int(last), int(_QUOTA * self._reached(rung, seen)))
+            if here and self._beyond(rung, seen) < quota:
                 return gains.resume(max(here, key=here.__getitem__), here, "quota")
         if not start:
             return None
@@ -121,11 +126,21 @@ class FreezeThaw:
 
     def _far(self, pool: Candidates, seen: Sequence[Seen]) -> Start | None:
         """Of some random configurations the one that is farthest from all before it."""
-        drawn = self.features.within(pool.fresh(_FAR))
+        drawn = self.drawn(pool, _FAR)
         for params in self._by_distance(drawn, seen):
             if self.keeps(params):
                 return Start(params, {"because": "far from all before it"})
         return None
+
+    def drawn(self, pool: Candidates, count: int) -> list[Params]:
+        """Random configurations within the limits: some of `count`, more draws if few are."""
+        found: list[Params] = []
+        for _ in range(max(1, _DRAWS // count)):
+            more = pool.fresh(count)
+            found += self.features.within(more)
+            if len(more) < count or len(found) >= count // _SOME:
+                break
+        return found
 
     def _by_distance(self, drawn: list[Params], seen: Sequence[Seen]) -> list[Params]:
         if not seen or not drawn:
@@ -185,7 +200,7 @@ class _Gains:
         within = self._sampler.features.within
         ranked = leaders(self._objectives(), _CENTRES)
         centres = [self._known.trials[i].params for i in ranked]
-        found = within(pool.fresh(_POOL) + pool.near(centres, _NEAR, _SCALES[0]))
+        found = self._sampler.drawn(pool, _POOL) + within(pool.near(centres, _NEAR, _SCALES[0]))
         if not found:
             return None
         gains = self._of(found)

@@ -106,7 +106,10 @@ class OptunaSampler:
         return Verdict.STOP if stop else Verdict.GO_ON
 
     def ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
-        if self._pruner == "pause-halving" and (paused := self._promoted(seen)) is not None:
+        if (
+            self._pruner == "pause-halving"
+            and (paused := self._promoted(seen, start=start)) is not None
+        ):
             return Resume(paused, {"because": "in the upper half of its rung"})
         if not start:
             return None
@@ -115,15 +118,19 @@ class OptunaSampler:
             return None
         return Start(params, {"because": self._name} | ({"refused": refused} if refused else {}))
 
-    def _promoted(self, seen: Sequence[Seen]) -> int | None:
-        """The best paused trial of the highest rung from which fewer than half went on."""
+    def _promoted(self, seen: Sequence[Seen], *, start: bool) -> int | None:
+        """The best paused trial of the highest rung from which fewer than half went on.
+
+        When nothing else is left to do, one of them at least.
+        """
+        last = not start and not any(trial.state == State.RUNNING for trial in seen)
         for rung in reversed(self._rungs):
             here = [t for t in seen if t.state == State.PAUSED and t.epoch == rung]
             reached = sum(t.epoch >= rung for t in seen)
             beyond = sum(
                 t.epoch > rung or (t.epoch == rung and t.state == State.RUNNING) for t in seen
             )
-            if here and beyond < reached // 2:
+            if here and beyond < max(int(last), reached // 2):
                 return min(here, key=lambda t: t.curve[rung]).number
         return None
 

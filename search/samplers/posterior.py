@@ -105,7 +105,7 @@ def posterior(
     rows = _rows(trials, max_epochs)
     place, epochs = rows[:, 0].astype(int), rows[:, 1]
     points = Points(x[place], epochs / max_epochs, place)
-    values = _clipped(rows[:, 2:], epochs, levels(max_epochs), generous)
+    values = _clipped(_finite(rows[:, 2:]), epochs, levels(max_epochs), generous)
     shift, scale = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
     values = (values - shift) / scale
     if fitted is None or total >= _GROWTH * fitted.points:
@@ -146,6 +146,16 @@ def _rows(trials: Sequence[Seen], max_epochs: int) -> Array:
             ended = trial.state == State.COMPLETE and epoch == trial.epoch
             rows.append((place, max_epochs if ended else epoch, *trial.curve[epoch]))
     return np.array(rows, dtype=float)
+
+
+def _finite(values: Array) -> Array:
+    """What is not finite is worse than the worst by as much as that is worse than the best."""
+    known = np.isfinite(values)
+    worst = np.max(values, axis=0, where=known, initial=-np.inf)
+    best = np.min(values, axis=0, where=known, initial=np.inf)
+    some = known.any(axis=0)
+    beyond = np.where(some, 2 * np.where(some, worst, 0) - np.where(some, best, 0), 0.0)
+    return np.where(known, values, beyond)
 
 
 def _clipped(values: Array, epochs: Array, at: list[int], generous: float) -> Array:

@@ -33,7 +33,9 @@ def opened(url, plan, home):
     folder = SweepFolder.of(home, plan.sweep)
     stored = create(plan.sweep, OBJECTIVE, url)
     claim(stored, plan, folder, shared=True)
-    study = SweepStudy(stored, plan.searched, directions=OBJECTIVE, max_epochs=3, trials=plan.trials)
+    study = SweepStudy(
+        stored, plan.searched, directions=OBJECTIVE, max_epochs=3, trials=plan.trials
+    )
     return study, folder
 
 

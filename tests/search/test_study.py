@@ -318,8 +318,11 @@ def test_a_trial_pauses_at_its_rungs_and_goes_on_from_there(bench, sampler):
     assert again.report(promoted.key, 1, {"score": 0.5}) is False, "it does not pause twice there"
     assert again.report(promoted.key, 2, {"score": 0.5}) is False
     assert again.report(promoted.key, 3, {"score": 0.5}) is True
+    assert again.next() is promoted, "of a few trials too, one is trained to its end"
+    again.report(promoted.key, EPOCHS, {"score": 0.5})
+    again.finish(promoted.key, State.COMPLETE, metrics={"score": 0.5})
     assert again.next() is None, "the budget has room for nothing else"
-    assert [r.state for r in again.accepted] == [State.STOPPED] * 2
+    assert [r.state for r in again.accepted] == [State.COMPLETE, State.STOPPED]
     assert not again.unfinished
 
 
@@ -375,7 +378,7 @@ def test_several_objectives_are_not_stopped(bench):
     assert len(values) == 6
     again = bench.open(**both)
     assert again.accepted[0].value == 0.9
-    assert again.accepted[0].curve == {epoch: (0.9, 1.0) for epoch in range(1, EPOCHS + 1)}
+    assert again.accepted[0].curve == dict.fromkeys(range(1, EPOCHS + 1), (0.9, 1.0))
 
 
 def test_a_known_objective_is_told_without_being_reported(bench):

@@ -99,7 +99,9 @@ def test_the_view_shows_running_and_finished_trials(make_plan):
     view = View(console, make_plan(trials=10, epochs=9), [record(0, State.STOPPED, epoch=1)])
     console.print(view)
     assert "small: linformer on tiny" in printed(console)
-    assert "1 of 10 trials: 0 done, 0 running, 0 paused, 1 stopped early, 0 failed" in printed(console)
+    assert "1 of 10 trials: 0 done, 0 running, 0 paused, 1 stopped early, 0 failed" in printed(
+        console
+    )
 
     view.changed(record(1, State.COMPLETE, epoch=9, value=0.875))
     view.changed(record(2, epoch=4, value=0.5))
