@@ -41,7 +41,7 @@ def build(home: Home, sweep: str, tracking_uri: str | None = None, out: Path | N
     return _write(client, collect.find(client, [sweep], home)[0], out or home.reports)
 
 
-def _write(client: collect.MlflowClient, sweep: Sweep, out: Path) -> Path:
+def _write(client: collect.Client, sweep: Sweep, out: Path) -> Path:
     if Path(sweep.name).name != sweep.name or sweep.name == "..":
         raise BadRequestError([f"the sweep name {sweep.name!r} cannot be the name of a folder"])
     trials, curves = collect.tables(client, sweep)

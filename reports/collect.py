@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import pyarrow as pa
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -56,6 +57,15 @@ _READERS: tuple[tuple[Callable[[str], Any], pa.DataType], ...] = (
 _LISTED = 20
 
 
+class Client(Protocol):
+    """What is read of MLflow's client, whose own types are incomplete."""
+
+    @property
+    def tracking_uri(self) -> str: ...
+    def search_experiments(self, *, page_token: str | None) -> Any: ...
+    def get_metric_history(self, run_id: str, key: str) -> list[Metric]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """A sweep's parent run; `namesakes` counts older parent runs of the same name."""
@@ -76,7 +86,7 @@ class Sweep:
         return f"{data} at {size} px"
 
 
-def connect(home: Home, tracking_uri: str | None = None) -> MlflowClient:
+def connect(home: Home, tracking_uri: str | None = None) -> Client:
     """A client of `tracking_uri`, else of MLFLOW_TRACKING_URI, else of `<home>/mlflow.db`.
 
     Raises:
@@ -91,7 +101,7 @@ def connect(home: Home, tracking_uri: str | None = None) -> MlflowClient:
     return MlflowClient(uri)
 
 
-def sweeps(client: MlflowClient) -> list[Sweep]:
+def sweeps(client: Client) -> list[Sweep]:
     """Every sweep of the store, the newest first."""
     experiments = all_pages(lambda token: client.search_experiments(page_token=token))
     ids = [found.experiment_id for found in experiments]
@@ -110,7 +120,7 @@ def sweeps(client: MlflowClient) -> list[Sweep]:
     ]
 
 
-def find(client: MlflowClient, names: Sequence[str] = (), home: Home | None = None) -> list[Sweep]:
+def find(client: Client, names: Sequence[str] = (), home: Home | None = None) -> list[Sweep]:
     """The sweeps called `names`; without names, the newest sweep.
 
     Where several parent runs have the same name, that of the sweep in `home` counts, else the
@@ -142,7 +152,7 @@ def _at_home(twins: list[Sweep], own: str) -> list[Sweep]:
     return [twin for twin in twins if own and twin.tags.get(Tag.SWEEP_ID) == own] or twins
 
 
-def tables(client: MlflowClient, sweep: Sweep) -> tuple[pa.Table, pa.Table]:
+def tables(client: Client, sweep: Sweep) -> tuple[pa.Table, pa.Table]:
     """The trials of `sweep` in order of their start, and their curves.
 
     The columns of the trials are sweep, variant, trial_key, state, the `TAGS`, MLflow's run_id and
@@ -155,7 +165,7 @@ def tables(client: MlflowClient, sweep: Sweep) -> tuple[pa.Table, pa.Table]:
     runs: list[Run] = runs_of(client, [sweep.experiment_id], mine)
     # A server answers requests side by side; SQLite in this process is faster one by one.
     with ThreadPoolExecutor(8 if is_server(client.tracking_uri) else 1) as pool:
-        histories = list(pool.map(lambda run: _history(client, run), runs))
+        histories = list(pool.map(partial(_history, client), runs))
     return _trials(sweep, runs, histories), _curves(sweep, runs, histories)
 
 
@@ -194,7 +204,7 @@ def _curves(sweep: Sweep, runs: Sequence[Run], histories: Sequence[Mapping[int, 
     return pa.Table.from_pylist(rows, pa.schema([*keys, ("epoch", pa.int64()), *metrics]))
 
 
-def _history(client: MlflowClient, run: Run) -> dict[int, dict[str, float | None]]:
+def _history(client: Client, run: Run) -> dict[int, dict[str, float | None]]:
     """{epoch: {metric: value}}. Of a repeated epoch the last value counts: MLflow sorts by time."""
     curve: dict[int, dict[str, float | None]] = {}
     for name in EPOCH.keys() & run.data.metrics.keys():

@@ -57,7 +57,7 @@ def _absences(cost: Metric, trials: Sequence[Row]) -> list[str]:
 
 
 def _published_beside(cost: Metric, published: Sequence[Point]) -> list[str]:
-    notes = []
+    notes: list[str] = []
     beside = sum(figures.has_results(point, cost) for point in published)
     if beside:
         first, gflops = published[0], cost.name == "gflops"
@@ -78,7 +78,7 @@ def _published_beside(cost: Metric, published: Sequence[Point]) -> list[str]:
 
 def disturbances(measured: Sequence[Row]) -> list[str]:
     """What makes the times of trials hard to compare, one sentence per cause."""
-    notes = []
+    notes: list[str] = []
     if len({trial[Tag.EFFICIENCY_DEVICE] for trial in measured}) > 1:
         notes.append("Times were measured on different devices (see Conditions).")
     if loaded := sum(trial[Tag.EFFICIENCY_OTHER_LOAD] == YES for trial in measured):

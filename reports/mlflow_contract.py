@@ -99,7 +99,8 @@ REASON_TAGS = {
 def address(home: Home) -> str:
     """Where MLflow's store is: as MLFLOW_TRACKING_URI says, else SQLite in the home.
 
-    Raises BadRequestError for a store that cannot hold a sweep.
+    Raises:
+        BadRequestError: The store there cannot hold a sweep.
     """
     if wrong := address_mistakes():
         raise BadRequestError(wrong)

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 from trainables.metrics import CATALOGUE
 
@@ -68,14 +68,16 @@ def lines(text: str) -> str:
         return text
     if not isinstance(found, dict):
         return text
-    return "\n".join(f"{name}: {_plain(value)}" for name, value in found.items())
+    entries = cast(dict[str, Any], found)
+    return "\n".join(f"{name}: {_plain(value)}" for name, value in entries.items())
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        value = [f"{name} {_plain(inner)}" for name, inner in value.items()]
+        entries = cast(dict[str, Any], value)
+        value = [f"{name} {_plain(inner)}" for name, inner in entries.items()]
     if isinstance(value, list):
-        value = ", ".join(map(_plain, value))
+        value = ", ".join(map(_plain, cast(list[Any], value)))
     return "none" if value in (None, "") else str(value)
 
 

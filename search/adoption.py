@@ -28,7 +28,8 @@ _FREE = ("data",)  # a place, which may have moved
 def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
     """Tell `study` of every trial that has a folder and that it does not know; returns their keys.
 
-    Raises BadRequestError, before it tells anything, if one was not trained as `plan` says.
+    Raises:
+        BadRequestError: One was not trained as `plan` says; `study` was told nothing.
     """
     trials = study.get_trials(deepcopy=False)
     known = {trial.user_attrs.get("trial_key") for trial in trials}

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from optuna.trial import FrozenTrial
 
@@ -30,10 +30,10 @@ class Verdict:
     than a folder that is sound.
     """
 
-    counts: Counter[str] = field(default_factory=Counter)
-    disagreements: list[str] = field(default_factory=list)
-    older: set[str] = field(default_factory=set)
-    stale: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter[str])
+    disagreements: list[str] = field(default_factory=list[str])
+    older: set[str] = field(default_factory=set[str])
+    stale: set[str] = field(default_factory=set[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,8 @@ class TrialCheck:
             if damage := checkpoint.damage(self.folder.best):
                 self.verdict.disagreements.append(damage)
             self._confusion()
-        for name, digest in (lines[-1].files if lines else {}).items():
+        digests: Mapping[str, str] = lines[-1].files if lines else {}
+        for name, digest in digests.items():
             file = self.folder.path / name
             if not file.exists():
                 self._wrong(f"{name} is missing")
@@ -141,14 +142,7 @@ class TrialCheck:
     def _confusion(self) -> None:
         found = self._document("confusion.json")
         for split in ("valid", "test"):
-            rows = found.get(split, [])
-            square = isinstance(rows, list) and all(
-                isinstance(row, list)
-                and len(row) == len(rows)
-                and all(isinstance(n, int) and n >= 0 for n in row)
-                for row in rows
-            )
-            if not square:
+            if not _is_square(found.get(split, [])):
                 self._wrong(f"confusion.json has no square of counts for {split}")
 
     def _document(self, name: str) -> Mapping[str, Any]:
@@ -163,7 +157,7 @@ class TrialCheck:
         if not isinstance(found, dict):
             self._wrong(f"{name} holds no JSON object")
             return {}
-        return found
+        return cast(dict[str, Any], found)
 
     def run(self, run: Any, parent: str, lines: list[Line], client: Any, rows: Rows) -> None:
         """Check the trial's MLflow run against the study, the folder and the measurements."""
@@ -212,3 +206,20 @@ class TrialCheck:
                 here, there = here[:_TEXT], there[:_TEXT]
             if here != there:
                 self._wrong(f"the {kind} {name} is {there!r} in MLflow and must be {here!r}")
+
+
+def _is_square(rows: Any) -> bool:
+    """Whether these are as many rows of as many counts."""
+    lines = _listed(rows)
+    return lines is not None and all(_are_counts(_listed(row), len(lines)) for row in lines)
+
+
+def _are_counts(row: list[Any] | None, length: int) -> bool:
+    return (
+        row is not None and len(row) == length and all(isinstance(n, int) and n >= 0 for n in row)
+    )
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """`value` if it is a list."""
+    return cast(list[Any], value) if isinstance(value, list) else None

@@ -6,11 +6,11 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from search import embedded, reach
 from trainables.errors import ResourceError
@@ -86,24 +86,28 @@ def refuse_dead(given: str | None) -> None:
 
 
 @contextmanager
-def connected(address: str | None, tell: Callable[[str], None]) -> Iterator[None]:
+def connected(address: str | None, tell: Callable[[str], None]) -> Generator[None]:
     """Be connected to the cluster at `address`, or to an embedded Ray, for the block.
 
     If Ray does not answer any more, `tell` gets what is wrong and the process ends with exit code
-    5. Raises ResourceError if Ray cannot be started or joined.
+    5.
+
+    Raises:
+        ResourceError: Ray cannot be started or joined.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray
 
+    driver: Any = cast(Any, ray)  # its types are incomplete
     with nullcontext() if address else embedded.folder() as folder:
         handlers = {way: signal.getsignal(way) for way in (signal.SIGINT, signal.SIGTERM)}
         try:
             _start(address, folder, tell)
             for way, handler in handlers.items():  # Ray's would end us without a word
                 signal.signal(way, handler)
-            inside: Any = ray  # nothing public tells the driver's own part of Ray
-            node = inside._private.worker._global_node
+            # nothing public tells the driver's own part of Ray
+            node = driver._private.worker._global_node
 
             def leave() -> None:
                 node.kill_all_processes(check_alive=False, allow_graceful=False)
@@ -112,13 +116,14 @@ def connected(address: str | None, tell: Callable[[str], None]) -> Iterator[None
             with reach.watched(node, tell, leave) if node else nullcontext():
                 yield
         finally:
-            ray.shutdown()
+            driver.shutdown()
 
 
 def _start(address: str | None, folder: Path | None, tell: Callable[[str], None]) -> None:
     """Start an embedded Ray in `folder`, at the second try on a busy machine, or join a cluster."""
     import ray
 
+    driver: Any = cast(Any, ray)  # its types are incomplete
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         embedded.hide_token()
@@ -126,7 +131,7 @@ def _start(address: str | None, folder: Path | None, tell: Callable[[str], None]
         late = f"cannot start on the Ray cluster at {address}: it does not answer"
         try:
             with reach.limited(lambda: tell(late)):
-                ray.init(address=address, runtime_env={"env_vars": settings}, **quiet)
+                driver.init(address=address, runtime_env={"env_vars": settings}, **quiet)
         except Exception as error:  # Ray has no error of its own for this
             raise ResourceError(
                 [f"cannot start on the Ray cluster at {address}: {error}"]
@@ -135,9 +140,9 @@ def _start(address: str | None, folder: Path | None, tell: Callable[[str], None]
     embedded.bring_token()
     for last in (False, True):
         try:
-            ray.init("local", include_dashboard=False, _temp_dir=str(folder), **quiet)
+            driver.init("local", include_dashboard=False, _temp_dir=str(folder), **quiet)
         except Exception as error:  # plain ones among them, when it did not start in time
-            ray.shutdown()
+            driver.shutdown()
             if last:
                 raise ResourceError([f"cannot start on an embedded Ray: {error}"]) from error
         else:
@@ -184,8 +189,11 @@ def precheck(asked: Resources) -> None:
 def crews(asked: Resources, trials: int) -> Crews:
     """Divide the connected cluster into lanes, as many as are `asked` for or of use to `trials`.
 
-    A worker gets one GPU where there are any. Raises ResourceError if not even one lane fits, or
-    not as many as asked for, within `wait_for_resources` seconds.
+    A worker gets one GPU where there are any.
+
+    Raises:
+        ResourceError: Not even one lane fits, or not as many as asked for, within
+            `wait_for_resources` seconds.
     """
     end = time.monotonic() + (asked.wait_for_resources or 0)
     while True:
@@ -208,7 +216,8 @@ def crews(asked: Resources, trials: int) -> Crews:
 def _nodes() -> list[dict[str, float]]:
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = cast(list[dict[str, Any]], ray.nodes())
+    return [node["Resources"] for node in nodes if node["Alive"]]
 
 
 def has_gpus() -> bool:

@@ -64,7 +64,7 @@ def _table(rows: Sequence[Row], notes: dict[str, int]) -> Table:
 
 def _heading(row: Row, notes: dict[str, int]) -> Text:
     setting = Setting(row["mode"], row["precision"], row["training_precision"])
-    marks = []
+    marks: list[str] = []
     for name in ("everything", "other_load"):
         if name in row["reasons"]:
             marks.append(_mark(row["reasons"][name], notes))

@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,8 +38,12 @@ def _clear_leftovers(parent: Path) -> None:
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
-    """A folder for an embedded Ray, for its owner only. Raises ResourceError without a place."""
+def folder() -> Generator[Path]:
+    """A folder for an embedded Ray, for its owner only.
+
+    Raises:
+        ResourceError: No folder for temporary files can be used.
+    """
     path = _place()
     _clear_leftovers(path.parent)
     shutil.rmtree(path, ignore_errors=True)  # of a dead process that had our number

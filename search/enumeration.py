@@ -25,7 +25,7 @@ def untried(
     domains = {name: values(domain) for name, domain in space.params.items()}
     size = int(space.size)
     for place in random.Random(seed).sample(range(size), size):
-        params = {}
+        params: dict[str, Value] = {}
         for name, choices in domains.items():
             place, digit = divmod(place, len(choices))
             params[name] = choices[digit]
@@ -42,4 +42,5 @@ def values(domain: Domain) -> Sequence[Value]:
             return domain.values
         case Real() if domain.size == 1:
             return (domain.low,)
-    raise ValueError(f"{domain} is not finite")
+        case _:
+            raise ValueError(f"{domain} is not finite")

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from spaces.space import Space, Value
 
-Constraints = Mapping[str, tuple[Callable[[dict[str, Value]], float], float]]
+Constraint = tuple[Callable[[dict[str, Value]], float], float]
+Constraints = Mapping[str, Constraint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Feasibility:
 
     space: Space
     image_size: int
-    constraints: Constraints = field(default_factory=dict)
+    constraints: Constraints = field(default_factory=dict[str, Constraint])
 
     def excesses(self, params: dict[str, Value]) -> dict[str, tuple[float, str]]:
         """By how much each constraint is broken (above 0: it is), and how to say so."""

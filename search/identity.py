@@ -6,16 +6,21 @@ in MLflow, are of the home that began the sweep, and no other goes on with them.
 
 import dataclasses
 import json
+import sqlite3
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from sqlalchemy.exc import SQLAlchemyError
 
 from reports.mlflow_contract import Tag
 from search.adoption import foreign
 from search.plan import Plan
+from search.storage import told
+from search.study_file import external, in_memory
 from search.sweep_folder import SweepFolder
 from trainables import records
 from trainables.errors import BadRequestError
@@ -43,7 +48,7 @@ class Identity:
         """Whether a run of the sweep's name in MLflow is the sweep's."""
         return tags[Tag.SWEEP_ID] == self.id if Tag.SWEEP_ID in tags else self.older
 
-    def _save(self, folder: SweepFolder) -> None:
+    def save(self, folder: SweepFolder) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
         records.replace_json(folder.identity, dataclasses.asdict(self))
 
@@ -51,8 +56,10 @@ class Identity:
 def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) -> None:
     """See that `study` is the sweep's, and mark it so if it has no mark yet.
 
-    `shared`: its database may be that of other homes, too. Raises BadRequestError if it is another
-    home's, or was planned otherwise.
+    `shared`: its database may be that of other homes, too.
+
+    Raises:
+        BadRequestError: It is another home's, or was planned otherwise.
     """
     known = _keys(study)
     mine, theirs = Identity.of(folder), study.user_attrs.get(_ID)
@@ -65,7 +72,7 @@ def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) ->
             _refuse_changes(study, foreign(_config(folder, key), plan))
     if not mine.id:
         mine = Identity(theirs or uuid.uuid4().hex, older=theirs is None and bool(known))
-        mine._save(folder)
+        mine.save(folder)
     if theirs is None:
         study.set_user_attr(_ID, mine.id)
     if study.user_attrs.get(_PLAN) != (document := json.loads(plan.to_json())):
@@ -75,7 +82,11 @@ def claim(study: optuna.Study, plan: Plan, folder: SweepFolder, shared: bool) ->
 
 
 def refuse_another(study: optuna.Study, plan: Plan, folder: SweepFolder) -> None:
-    """Raises BadRequestError if `study` is another home's, or its trials were planned otherwise."""
+    """See that `study` can be the sweep's.
+
+    Raises:
+        BadRequestError: It is another home's, or its trials were planned otherwise.
+    """
     mine, theirs = Identity.of(folder), study.user_attrs.get(_ID)
     if mine.id and theirs and mine.id != theirs:
         raise _another(study)
@@ -86,6 +97,34 @@ def refuse_another(study: optuna.Study, plan: Plan, folder: SweepFolder) -> None
         except TypeError:  # of a version that planned something else
             return
         _refuse_changes(study, earlier.differences(plan))
+
+
+def planned(folder: SweepFolder, database: str | None) -> Plan:
+    """The plan of a sweep whose plan.json is lost, as its study has it.
+
+    Raises BadRequestError if no study has it, StorageError if the `database` cannot be used.
+    """
+    mine = Identity.of(folder).id
+    for study in _studies(folder, database):
+        same = mine == study.user_attrs.get(_ID) if mine else not database
+        if same or _keys(study) & folder.trial_keys():
+            with suppress(ValueError):  # of a version that planned something else, or nothing
+                return Plan.of(study.user_attrs.get(_PLAN))
+    said = f"{folder.plan} is lost, and no study that can be read has the plan"
+    raise BadRequestError([f"{said}; give the command that began the sweep, without --resume"])
+
+
+def _studies(folder: SweepFolder, database: str | None) -> Iterator[optuna.Study]:
+    """The sweep's study, and the copy of it, as far as they can be read; nothing is changed."""
+    name = folder.path.name
+    if database:
+        with told(), suppress(KeyError):
+            yield optuna.load_study(study_name=name, storage=external(database))
+        return
+    for file in filter(lambda file: file.exists(), (folder.study, folder.study_copy)):
+        unreadable = (OSError, KeyError, sqlite3.Error, SQLAlchemyError)
+        with suppress(*unreadable, optuna.exceptions.OptunaError):
+            yield optuna.load_study(study_name=name, storage=in_memory(file))
 
 
 def _keys(study: optuna.Study) -> set[str]:

@@ -6,7 +6,7 @@ Optuna's own way of asking opens a transaction for each parameter and looks at a
 import copy
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -22,7 +22,8 @@ class Ledger:
     """Writes what becomes of the trials of `study`, whose parameters are those of `space`."""
 
     def __init__(self, study: optuna.Study, space: Space, objectives: int):
-        self._study, self._storage = study, study._storage
+        self._study, self._private = study, cast(Any, study)  # Optuna's storage has no other door
+        self._storage: Any = self._private._storage
         self._distributions = {name: distribution(d) for name, d in space.params.items()}
         self._several = objectives > 1
         self._ids: dict[int, int] = {}
@@ -36,7 +37,7 @@ class Ledger:
         """
         for frozen in self._study.get_trials(deepcopy=False):
             self.count = frozen.number + 1
-            self._ids[frozen.number] = frozen._trial_id
+            self._ids[frozen.number] = cast(Any, frozen)._trial_id
             attributes = frozen.user_attrs
             judged = attributes.get(ACCEPTED) or "state" in attributes
             if "trial_key" in attributes and judged:
@@ -68,7 +69,7 @@ class Ledger:
             user_attrs=dict(attributes),
         )
         template.datetime_start = datetime.now()
-        trial_id = self._storage.create_new_trial(self._study._study_id, template)
+        trial_id = self._storage.create_new_trial(self._private._study_id, template)
         number, self.count = self.count, self.count + 1
         self._ids[number] = trial_id
         return number

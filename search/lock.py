@@ -1,9 +1,9 @@
-"""One driver a sweep: a lock that names its owner and dies with it."""
+"""One driver per sweep: a lock that names its owner and dies with it."""
 
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -19,10 +19,13 @@ class SweepLockedError(UserError):
 
 
 @contextmanager
-def held(folder: SweepFolder) -> Iterator[None]:
-    """Hold the sweep's lock for the block. Raises SweepLockedError naming the owner's process.
+def held(folder: SweepFolder) -> Generator[None]:
+    """Hold the sweep's lock for the block.
 
     The kernel frees the lock when its process ends, however it ends.
+
+    Raises:
+        SweepLockedError: Another process holds it; the message names that process.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.lock.open("a+") as file:

@@ -112,7 +112,7 @@ def scalars(row: Row) -> dict[str, float]:
 
 def tags(row: Row) -> dict[str, str]:
     """Where and how a row was measured, and why numbers are missing."""
-    marks = {}
+    marks: dict[str, str] = {}
     if row.get("device_name"):
         torch_version = json.loads(row["versions"])["torch"]
         threads = f"{row['device_threads']:g} threads"

@@ -19,8 +19,10 @@ from trainables.efficiency.subjects import ALL, IMAGE_SIZE, Subject, SubjectErro
 from trainables.errors import BadRequestError
 
 # those that say how trials and models are measured thoroughly
-_THOROUGH = ("image_size", "precision", "mode", "wttf_protocol", "repeats", "seconds")
-_THOROUGH += ("retry_failed",)
+_THOROUGH = (
+    *("image_size", "precision", "mode", "wttf_protocol"),
+    *("repeats", "seconds", "retry_failed"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +50,7 @@ def parser(meaning: str | None) -> argparse.ArgumentParser:
     models = f"variants, published rows (Hydra-S/16), or {ALL!r}, thoroughly"
     add("--model", nargs="+", default=[], metavar="NAME", help=models)
     add("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE", help="of variants")
-    sizes = f"pixels a side (a trial's own; {IMAGE_SIZE})"
+    sizes = f"height and width in pixels (a trial's own; {IMAGE_SIZE})"
     add("--image-size", nargs="+", default=[], metavar="N", help=sizes)
     add("--device", help="cpu, cuda or cuda:N (a GPU if there is one)")
     for name, known in (("precision", PRECISIONS), ("mode", MODES)):
@@ -65,7 +67,8 @@ def parser(meaning: str | None) -> argparse.ArgumentParser:
 def read(given: argparse.Namespace) -> tuple[Measuring, Request | None]:
     """Where to measure, and what thoroughly: None for whole sweeps.
 
-    Raises BadRequestError with all mistakes.
+    Raises:
+        BadRequestError: With all mistakes of the command line.
     """
     wrong: list[str] = []
     way = None
@@ -103,7 +106,7 @@ def _thorough(given: argparse.Namespace, device: str, wrong: list[str]) -> Reque
 
 def _numbers(option: str, texts: Sequence[Any], kind: type, wrong: list[str]) -> list[Any]:
     """Those of `texts` that are positive numbers; the others are mistakes."""
-    found = []
+    found: list[Any] = []
     for text in texts:
         try:
             number = kind(text)
@@ -153,7 +156,7 @@ def _trials(given: argparse.Namespace, wrong: list[str]) -> Sequence[str]:
 
 def _settings(given: argparse.Namespace, wrong: list[str]) -> Sequence[Setting]:
     """Every mode in every precision, which training takes too; then WTTF's own."""
-    found = []
+    found: list[Setting] = []
     for mode in dict.fromkeys(given.mode or MODES[:1]):
         wrong += _unknown("mode", mode, MODES)
     for precision in dict.fromkeys(given.precision or PRECISIONS[:1]):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from trainables.efficiency.repeats import Conditions
 from trainables.provenance import facts
@@ -41,7 +41,11 @@ class Measuring:
 
 
 def here(device: str | None = None) -> Measuring:
-    """Measure on this machine: on `device`, else a GPU if there is one. Raises ValueError."""
+    """Measure on this machine: on `device`, or without one on a GPU if there is one.
+
+    Raises:
+        ValueError: The machine has no such device.
+    """
     import torch
 
     from trainables.efficiency import measure_fresh
@@ -64,6 +68,6 @@ def on_cluster(gpu: bool) -> Measuring:
     task = options(measure_fresh)
 
     def run(*arguments: Any, **named: Any) -> Answer:
-        return ray.get(task.remote(*arguments, device=kind, **named))
+        return cast(Answer, ray.get(task.remote(*arguments, device=kind, **named)))
 
     return Measuring(run, f"{kind}: cluster")

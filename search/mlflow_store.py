@@ -18,8 +18,10 @@ def client_of(uri: str) -> Any:
     """A client of the MLflow at `uri`; the tables of an SQLite file are made on first use.
 
     That takes seconds, and MLflow can never again open a file in which it was killed meanwhile: so
-    they are made beside and renamed. Raises StorageError if there is a file that cannot be used: of
-    another version of MLflow, or damaged.
+    they are made beside and renamed.
+
+    Raises:
+        StorageError: The file is of another version of MLflow, or damaged (DamagedStoreError).
     """
     # a dead server must be noticed in seconds: we retry ourselves
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -28,18 +30,19 @@ def client_of(uri: str) -> Any:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    opened: Any = MlflowClient  # its types are incomplete
     file = sqlite_file(uri)
     if file is None:
-        return MlflowClient(uri)
+        return opened(uri)
     if not file.exists():
         with exclusive(file.with_name(f".{file.name}.lock")):
             if not file.exists():
                 draft = file.with_name(f".{file.name}.new")
                 draft.unlink(missing_ok=True)
-                MlflowClient(sqlite_url(draft)).search_experiments(max_results=1)
+                opened(sqlite_url(draft)).search_experiments(max_results=1)
                 draft.rename(file)
     try:
-        client = MlflowClient(uri)
+        client = opened(uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError) as error:
         said = explained(error, uri)
@@ -52,7 +55,10 @@ def usable(uri: str) -> str:
     """See that a file of MLflow's can be used, before anything is trained; says what was done.
 
     A damaged one is put aside: MLflow is written again from the studies and the trials' folders.
-    Raises StorageError for one of another version. A server is not asked: it may come back.
+    A server is not asked: it may come back.
+
+    Raises:
+        StorageError: The file is of another version of MLflow.
     """
     file = sqlite_file(uri)
     if file is None or not file.exists():

@@ -5,10 +5,10 @@ import math
 from typing import Any
 
 # name, type, least value, what it is
-NUMBERS = {
+NUMBERS: dict[str, tuple[type[int] | type[float], float, str]] = {
     "trials": (int, 1, "trials to train; a larger number extends a finished sweep"),
     "epochs": (int, 1, "epochs of a trial that is not stopped early"),
-    "image_size": (int, 1, "pixels a side"),
+    "image_size": (int, 1, "height and width of images in pixels"),
     "max_gflops": (float, 0, "limit on GFLOPs of a forward pass, told to the sampler"),
     "patience": (int, 1, "epochs without a better validation accuracy that end a trial"),
     "seed": (int, 0, "seed of the search and of every trial"),
@@ -24,7 +24,8 @@ NUMBERS = {
 
 def read(given: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """The numbers by name, None where nothing is given, and all mistakes."""
-    numbers, wrong = {}, []
+    numbers: dict[str, Any] = {}
+    wrong: list[str] = []
     for name, (kind, least, _) in NUMBERS.items():
         text = getattr(given, name)
         numbers[name] = None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import spaces
 from search.samplers import DEFAULT
@@ -70,7 +70,7 @@ class Plan:
     seed: int
     max_gflops: float | None
     published: int
-    settings: Mapping[str, Value] = field(default_factory=dict)
+    settings: Mapping[str, Value] = field(default_factory=dict[str, Value])
     space: str = ""
     sampler: str = DEFAULT
     pruner: str | None = None
@@ -110,7 +110,11 @@ class Plan:
     @classmethod
     def load(cls, path: Path) -> "Plan":
         """Raises ValueError naming everything that is wrong with the document."""
-        document = json.loads(path.read_text())
+        return cls.of(json.loads(path.read_text()))
+
+    @classmethod
+    def of(cls, document: Any) -> "Plan":
+        """The plan that `to_json` wrote. Raises ValueError naming everything that is wrong."""
         if wrong := _document_mistakes(document):
             raise ValueError("; ".join(wrong))
         return cls(**document)
@@ -120,7 +124,7 @@ def _document_mistakes(document: Any) -> list[str]:
     """What a saved plan lacks, has too much or has of the wrong type."""
     if not isinstance(document, dict):
         return ["it holds no JSON object"]
-    given = dict(document)
+    given = dict(cast(dict[str, Any], document))
     settings = given.pop("settings", {})
     wrong = fields.mistakes([Plan], given, "a plan")
     if not isinstance(settings, dict):
@@ -128,7 +132,7 @@ def _document_mistakes(document: Any) -> list[str]:
     else:
         kept = {
             name: value
-            for name, value in settings.items()
+            for name, value in cast(dict[str, Any], settings).items()
             if not isinstance(value, (str, int, float))
         }
         wrong += [f"settings: {name} must be a value, given {v!r}" for name, v in kept.items()]
@@ -183,14 +187,14 @@ def setting_mistakes(variant: str, settings: Mapping[str, Value], image_size: in
     space = spaces.load(variant)
     of_model = models.keys(space.model)
     known = [*of_model, *(name for kind in TRAINING for name in fields.names(kind))]
-    wrong = []
+    wrong: list[str] = []
     for name in settings:
         if name in fields.names(Task):
             wrong.append(f"--set {name}: this has an option of its own, see --help")
         elif name not in known:
             wrong.append(f"--set {name}: no such parameter{nearest(name, known)}")
     if "patch" in settings and "grid" in settings:
-        wrong.append("--set: patch (pixels) and grid (tokens a side) say the same; give one")
+        wrong.append("--set: patch (pixels) and grid (patches per side) say the same; give one")
     if wrong:
         return wrong
     fixed = searched(variant, settings)

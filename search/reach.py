@@ -7,7 +7,7 @@ where the head goes away. So it is looked at from a thread of ours, and what is 
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ def answers(address: str, seconds: float = CONNECT_SECONDS) -> bool:
 
 
 @contextmanager
-def limited(late: Callable[[], None]) -> Iterator[None]:
+def limited(late: Callable[[], None]) -> Generator[None]:
     """Say that the block takes long, by `late`; and end the process with exit code 5 at last.
 
     For calls of Ray that nothing interrupts.
@@ -76,7 +76,7 @@ def missing(node: Any) -> str:
 
 
 @contextmanager
-def watched(node: Any, tell: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
+def watched(node: Any, tell: Callable[[str], None], leave: Callable[[], None]) -> Generator[None]:
     """Look after the connected Ray, of which `node` is the driver's own part, during the block.
 
     If a part of it goes away: `tell`, which gets what, and if it stays away `leave` and the end of

@@ -7,12 +7,12 @@ from typing import Any
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from reports.mlflow_contract import address, explained, sqlite_file
-from search import lock, storage
-from search.identity import refuse_another
+from reports.mlflow_contract import address, explained
+from search import exhaustion, lock, storage
+from search.identity import planned, refuse_another
 from search.plan import OBJECTIVE, Plan
 from search.study import SweepStudy
-from search.study_file import StudyFile, in_memory
+from search.study_file import StudyFile, external
 from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
 from spaces.space import nearest
 from trainables.errors import BadRequestError, StorageError
@@ -28,20 +28,21 @@ def parser(command: str, meaning: str | None) -> argparse.ArgumentParser:
 
 
 def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepStudy]:
-    """The plan and a copy of the study of a sweep. Raises StorageError without them."""
+    """The plan and a copy of the study of a sweep.
+
+    Raises:
+        UserError: One of them is missing or cannot be read.
+    """
     folder = SweepFolder.of(home, sweep)
-    try:
-        plan = Plan.load(folder.plan)
-    except (ValueError, TypeError) as error:
-        raise StorageError([f"{folder.plan} cannot be read: {error}"]) from error
-    storage = _external(database) if database else _own(folder, home, plan)
+    plan = _plan(folder, database)
+    storage = external(database) if database else _own(folder, home, plan)
     try:
         loaded = optuna.load_study(study_name=sweep, storage=storage)
     except KeyError as error:
         raise StorageError([f"no study {sweep!r} in its database"]) from error
     refuse_another(loaded, plan, folder)
     if database:
-        loaded = _in_memory(loaded)
+        loaded = _in_memory(sweep, storage)
     study = SweepStudy(
         loaded,
         plan.searched,
@@ -50,7 +51,17 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
         image_size=plan.image_size,
         trials=plan.trials,
     )
+    exhaustion.recall(loaded, study)
     return plan, study
+
+
+def _plan(folder: SweepFolder, database: str | None) -> Plan:
+    if not folder.plan.exists():
+        return planned(folder, database)
+    try:
+        return Plan.load(folder.plan)
+    except (ValueError, TypeError) as error:
+        raise StorageError([f"{folder.plan} cannot be read: {error}"]) from error
 
 
 def _own(folder: SweepFolder, home: Home, plan: Plan) -> Any:
@@ -66,23 +77,11 @@ def _own(folder: SweepFolder, home: Home, plan: Plan) -> Any:
     return file.snapshot()
 
 
-def _external(database: str) -> Any:
-    """The studies in another database, which must be there."""
-    file = sqlite_file(database)
-    if file is None:
-        return optuna.storages.RDBStorage(database, skip_table_creation=True)
-    if not file.is_file():
-        raise StorageError([f"there is no database {file}"])
-    return in_memory(file)
-
-
-def _in_memory(stored: optuna.Study) -> optuna.Study:
+def _in_memory(sweep: str, stored: Any) -> optuna.Study:
     """A copy, since a study that is opened ends what was cut off."""
     storage = optuna.storages.InMemoryStorage()
-    optuna.copy_study(
-        from_study_name=stored.study_name, from_storage=stored._storage, to_storage=storage
-    )
-    return optuna.load_study(study_name=stored.study_name, storage=storage)
+    optuna.copy_study(from_study_name=sweep, from_storage=stored, to_storage=storage)
+    return optuna.load_study(study_name=sweep, storage=storage)
 
 
 def mistakes(given: argparse.Namespace) -> list[str]:
@@ -102,15 +101,17 @@ def mistakes(given: argparse.Namespace) -> list[str]:
 def each(given: argparse.Namespace, act: Callable[[Plan, SweepStudy], int]) -> int:
     """`act` on the named sweeps, or all, while no driver works on them; the worst exit code.
 
-    Raises BadRequestError for unknown sweeps, SweepLockedError for one in use, and StorageError for
-    a study that cannot be read.
+    Raises:
+        BadRequestError: A sweep is unknown, or its plan is lost.
+        SweepLockedError: A driver works on one.
+        StorageError: A study cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if wrong := database_mistakes(given.database) or mistakes(given):
         raise BadRequestError(wrong)
     from mlflow.exceptions import MlflowException
 
-    codes = []
+    codes: list[int] = []
     try:
         for sweep in given.sweeps or sweeps(given.home):
             with lock.held(SweepFolder.of(given.home, sweep)):

@@ -57,9 +57,9 @@ class Record:
     accepted: bool = True
     epoch: int = 0
     value: float | None = None
-    metrics: dict[str, Any] = field(default_factory=dict)
-    curve: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    decisions: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict[str, Any])
+    curve: dict[int, tuple[float, ...]] = field(default_factory=dict[int, tuple[float, ...]])
+    decisions: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @property
     def resumed_epoch(self) -> int:

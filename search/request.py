@@ -10,6 +10,7 @@ from typing import TypeVar
 import spaces
 from reports.mlflow_contract import address_mistakes
 from search.cluster import Resources, address_of
+from search.earlier import earlier_plan
 from search.listing import Show
 from search.numbers import NUMBERS, read
 from search.plan import (
@@ -25,7 +26,7 @@ from search.plan import (
 )
 from search.samplers import DEFAULT
 from search.samplers.loading import mistakes
-from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
+from search.sweep_folder import SweepFolder, add_options, database_mistakes
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
@@ -131,20 +132,6 @@ def _budget(given: argparse.Namespace) -> Budget:
     return replace(budget, image_size=fitting_size(given.variant, budget.image_size))
 
 
-def _earlier(sweep: str, given: argparse.Namespace) -> tuple[Plan | None, list[str]]:
-    file = SweepFolder.of(given.home, sweep).plan
-    if file.exists():
-        try:
-            return Plan.load(file), []
-        except (ValueError, TypeError) as error:
-            return None, [f"{file} cannot be read: {error}"]
-    if not given.resume:
-        return None, []
-    known = sweeps(given.home)
-    there = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
-    return None, [f"--resume: no sweep {sweep!r} in {given.home}{nearest(sweep, known)} ({there})"]
-
-
 def _sweep_name(given: argparse.Namespace, size: int) -> str:
     of_data = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(given.data or DEFAULT_DATA).resolve().name)
     return given.name or f"{given.variant}-{of_data}-{size}px"
@@ -175,14 +162,21 @@ def _variant_mistakes(variant: str, settings: dict[str, Value], size: int) -> li
 
 
 def parse(arguments: Sequence[str] | None = None) -> Request:
-    """The request of a command line. Raises BadRequestError or DataError with all mistakes."""
+    """The request of a command line.
+
+    Raises:
+        BadRequestError: With all mistakes, those of the data among them.
+        DataError: With all that is wrong with the data, if nothing else is wrong.
+    """
     given = parser().parse_args(arguments)
     numbers, wrong = read(given)
     budget = _budget(given)
     sweep = _sweep_name(given, numbers["image_size"] or budget.image_size)
     hint = "" if given.name else ", made of variant, data and size; choose one with --name"
     misnamed = [mistake + hint for mistake in name_mistakes(sweep)]
-    earlier, trouble = (None, []) if misnamed else _earlier(sweep, given)
+    earlier, trouble = (
+        (None, []) if misnamed else earlier_plan(sweep, given.home, given.resume, given.database)
+    )
     data = _data(given, earlier)
     settings, unread = _settings(given, earlier)
     bad_data: list[str] = []

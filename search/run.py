@@ -23,6 +23,7 @@ from search import cluster, lock
 from search.plan import Plan
 from search.record import State
 from search.request import Request, parse
+from search.sweep_folder import SweepFolder
 from search.terminal import chatter_to, duration, progress_bar
 from spaces import first_stage
 from trainables.addresses import redacted
@@ -104,7 +105,8 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
             if request.measure and address and not sweep.study.unfinished:
                 sweep.measure(measuring.on_cluster(cluster.has_gpus()))
     else:
-        sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
+        if not sweep.study.exhausted:  # which is said at the end
+            sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
         settled = sweep.settle()
     if sweep.study.unfinished:
         raise KeyboardInterrupt
@@ -131,6 +133,8 @@ def _lost(what: str, request: Request, plan: Plan, console: Console) -> None:
 
 def _go_on(request: Request, plan: Plan) -> str:
     """How the sweep is resumed, as a command that can be pasted; credentials are left out."""
+    if not SweepFolder.of(request.home, plan.sweep).begun:
+        return "nothing was trained yet: the same command begins the sweep"
     words = f"python -m search.run {plan.variant} --name {plan.sweep} --home".split()
     words.append(str(request.home))
     for option, given in (("--address", request.address), ("--database", request.database)):
@@ -146,6 +150,9 @@ def _run(request: Request, console: Console) -> int:
         cluster.precheck(request.resources)
     request.home.prepare()
     with lock.held(request.folder):
+        if request.earlier and not request.folder.plan.exists():
+            lost = f"note: {request.folder.plan} is missing; the plan is taken from the study"
+            console.print(lost, **_PLAIN)
         dataset = _dataset(request.data, request, console)
         request = _with_first_data(request, console)
         plan = request.plan(dataset)
@@ -196,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
         return code
 
-    return exit_code(run, "interrupted; the same command with --resume goes on")
+    return exit_code(run, "interrupted; the same command goes on")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ def distribution(domain: Domain) -> optuna.distributions.BaseDistribution:
             return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
         case Choice():
             return optuna.distributions.CategoricalDistribution(domain.values)
-    raise TypeError(f"{domain!r} is no domain that can be drawn from")
+        case _:
+            raise TypeError(f"{domain!r} is no domain that can be drawn from")
 
 
 def create(name: str, directions: Mapping[str, str], storage: Any) -> optuna.Study:

@@ -1,7 +1,7 @@
 """The study's verdicts as a scheduler of Ray Tune. Time is the `epoch`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -28,13 +28,18 @@ class StudyStopping(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         line = Line.of(result)
-        stop = self._study.report(trial.config["trial_key"], line.epoch, metrics_of(line))
+        stop = self._study.report(_key(trial), line.epoch, metrics_of(line))
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
         """Tune says this before each restart too: only the last error ends the trial."""
         if not trial.should_recover():
-            self._study.finish(trial.config["trial_key"], State.FAILED, _last_words(trial))
+            self._study.finish(_key(trial), State.FAILED, _last_words(trial))
+
+
+def _key(trial: Trial) -> str:
+    config: dict[str, str] = cast(Any, trial).config
+    return config["trial_key"]
 
 
 def _last_words(trial: Trial) -> str:

@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import optuna
@@ -20,6 +21,13 @@ _PASSING = re.compile(
     "closed the connection|too many (clients|connections)|locked|unreachable|temporary failure",
     re.IGNORECASE,
 )
+# of a connection that was there
+_CUT_OFF = re.compile(
+    r"terminat|(closed|lost) the connection|connection (is |has been )?(closed|lost)|gone away|"
+    "lost connection|reset by peer|broken pipe",
+    re.IGNORECASE,
+)
+_TRIES = 3  # of a call that was cut off
 _LINE = 300  # characters of what a database says
 
 
@@ -30,6 +38,33 @@ class StudyLost(BaseException):
     """
 
 
+class Again:
+    """A storage of Optuna whose calls are made again if the database went away in the midst of one.
+
+    A new connection is waited for by itself. What was cut off may have been done all the same: to
+    set the same value again changes nothing, and a trial that nobody heard of is one that was cut
+    off while it was asked.
+    """
+
+    def __init__(self, storage: optuna.storages.BaseStorage):
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._storage, name)
+        return partial(_repeated, found) if callable(found) else found
+
+
+def _repeated(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    for seconds in _WAIT_SECONDS[:_TRIES]:
+        try:
+            return call(*arguments, **named)
+        except StudyLost as error:
+            if not _CUT_OFF.search(str(error)):  # for what is not there it was waited already
+                raise
+            time.sleep(seconds)
+    return call(*arguments, **named)
+
+
 def reason(error: BaseException) -> str:
     """What a database said, in a line, without SQL and credentials."""
     while not isinstance(error, exc.DBAPIError) and error.__cause__ is not None:
@@ -38,8 +73,12 @@ def reason(error: BaseException) -> str:
     return redacted(" ".join(said.split()))[:_LINE]
 
 
-def opened(url: str, tell: Callable[[str], None]) -> optuna.storages.RDBStorage:
-    """The studies at `url`; `tell` hears of waiting for them. Raises StorageError."""
+def opened(url: str, tell: Callable[[str], None]) -> Any:
+    """The studies at `url`, as Optuna's storage; `tell` hears of waiting for them.
+
+    Raises:
+        StorageError: The database cannot be reached, or is none of Optuna's.
+    """
     place = make_url(url)
     options: dict[str, Any] = {"pool_pre_ping": True}
     if place.get_backend_name() == "sqlite":
@@ -54,7 +93,7 @@ def opened(url: str, tell: Callable[[str], None]) -> optuna.storages.RDBStorage:
     finally:
         probe.dispose()
     attend(storage, tell)
-    return storage
+    return Again(optuna.storages.get_storage(storage))
 
 
 def attend(storage: optuna.storages.RDBStorage, tell: Callable[[str], None]) -> None:
@@ -89,7 +128,7 @@ def _fail(context: Any) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def told() -> Generator[None]:
     """Turn what a study's database raises in the block into StorageError."""
     try:
         yield

@@ -143,6 +143,8 @@ class SweepStudy:
                 return self._start(decision)
             case Resume() as decision:
                 return self._resume(decision)
+            case None:
+                pass
         if not self.running:
             self._close()
         return None

@@ -5,7 +5,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,9 @@ import optuna
 from sqlalchemy import event
 from sqlalchemy.pool import StaticPool
 
+from reports.mlflow_contract import sqlite_file
 from search.lock import SweepLockedError
+from search.storage import StudyLost
 from search.sweep_folder import SweepFolder
 from trainables.addresses import sqlite_url
 from trainables.errors import StorageError
@@ -70,6 +72,16 @@ def in_memory(file: Path) -> optuna.storages.RDBStorage:
         source.backup(memory)
     pool = {"creator": lambda: memory, "poolclass": StaticPool}
     return optuna.storages.RDBStorage("sqlite://", engine_kwargs=pool)
+
+
+def external(database: str) -> Any:
+    """The studies in another database, which must be there."""
+    file = sqlite_file(database)
+    if file is None:
+        return optuna.storages.RDBStorage(database, skip_table_creation=True)
+    if not file.is_file():
+        raise StorageError([f"there is no database {file}"])
+    return in_memory(file)
 
 
 def _tell(text: str) -> None:
@@ -158,15 +170,19 @@ class StudyFile:
                 time.sleep(_PAUSE_SECONDS)
 
     def keep(self) -> None:
-        """Copy the study as it is now, in one rename."""
+        """Copy the study as it is now, in one rename. Raises StudyLost where there is no room."""
         draft = self._copy.with_suffix(".draft")
-        source, target = sqlite3.connect(self.path), sqlite3.connect(draft)
         try:
-            source.backup(target)
-        finally:
-            source.close()
-            target.close()
-        draft.replace(self._copy)
+            with (
+                closing(sqlite3.connect(self.path)) as source,
+                closing(sqlite3.connect(draft)) as target,
+            ):
+                source.backup(target)
+            draft.replace(self._copy)
+        except (OSError, sqlite3.Error) as error:
+            with suppress(OSError):
+                draft.unlink()
+            raise StudyLost(f"it cannot be copied to {self._copy} ({error})") from error
 
     def storage(self) -> optuna.storages.RDBStorage:
         """The study's storage. A suggestion is some twenty commits, so they must be cheap.

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from reports.build import build
 from reports.mlflow_contract import address, explained
-from search import cluster, tuner
+from search import cluster, exhaustion, tuner
 from search.adoption import adopt
 from search.costs import Costs, counter
 from search.identity import claim
@@ -30,8 +30,6 @@ from spaces.space import Value
 from trainables import checkpoint, trial_log
 from trainables.addresses import redacted, sqlite_url
 from trainables.provenance import facts
-
-_FLUSH_SECONDS = 120.0
 
 
 class Sweep:
@@ -88,6 +86,8 @@ class Sweep:
             pruner=plan.pruner,
         )
         study.listeners.append(self._tidy)
+        exhaustion.recall(stored, study)
+        self._stored = stored
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
         self._enqueue_published(study)
@@ -117,10 +117,11 @@ class Sweep:
         with view.shown():
             tuner.run(self.study, self.plan, self.request.folder, crews)
         self.study.listeners.remove(view.changed)
+        exhaustion.note(self._stored, self.study)
 
     def settle(self) -> bool:
         """See everything written to MLflow so far; whether it was."""
-        if trouble := self.tracker.close(_FLUSH_SECONDS):
+        if trouble := self.tracker.close(say=self.say):
             self._missing(trouble)
         return not trouble
 

@@ -48,6 +48,12 @@ class SweepFolder:
         """The trials, a folder each."""
         return self.path / "trials"
 
+    @property
+    def begun(self) -> bool:
+        """Whether a sweep was begun here, whatever of it may be lost."""
+        files = (self.plan, self.identity, self.study, self.study_copy)
+        return any(file.exists() for file in files) or bool(self.trial_keys())
+
     def trial(self, key: str) -> TrialFolder:
         return TrialFolder(self.trials / key)
 
@@ -81,11 +87,11 @@ class SweepFolder:
 
 
 def sweeps(home: Home) -> list[str]:
-    """The sweeps in a home: its folders that hold a plan."""
+    """The sweeps in a home: its folders that hold a plan, or the id of a sweep that lost it."""
     if not home.path.is_dir():
         return []
-    found = (path.parent.name for path in home.path.glob(f"*/{_PLAN}"))
-    return sorted(name for name in found if name not in RESERVED)
+    found = (file.parent.name for name in (_PLAN, IDENTITY) for file in home.path.glob(f"*/{name}"))
+    return sorted(set(found).difference(RESERVED))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

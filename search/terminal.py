@@ -5,11 +5,12 @@ Everything else that is written to the process's output (Ray's chatter) goes to 
 
 import os
 import re
+import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -22,22 +23,33 @@ from rich.text import Text
 from search.plan import Plan
 from search.record import Record, State
 from search.samplers import usual_epochs
+from trainables import addresses
 
 _SHOWN = 5
+_DRAIN_SECONDS = 5.0
 _WITH_REASON = (State.FAILED, State.INFEASIBLE)
 _NUMBER = re.compile(r"[-+]?\b\d[\d.,]*(?:e[-+]?\d+)?\b|\bnan\b|[-+]?\binf\b", re.IGNORECASE)
 
 
 @contextmanager
-def chatter_to(log: Path) -> Iterator[TextIO]:
-    """Send this process's output to `log`; yields a stream to where output went before."""
+def chatter_to(log: Path) -> Generator[TextIO]:
+    """Send this process's output to `log`; yields a stream to where output went before.
+
+    On its way a process of its own takes credentials out, which goes on when this one is killed.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
+    redacting = [sys.executable, "-I", "-S", addresses.__file__]
     with log.open("a") as sink, os.fdopen(os.dup(1), "w", buffering=1) as stream:
-        os.dup2(sink.fileno(), 1)
-        os.dup2(sink.fileno(), 2)
+        filter_ = subprocess.Popen(
+            redacting, stdin=subprocess.PIPE, stdout=sink, stderr=sink, start_new_session=True
+        )
+        assert filter_.stdin is not None
+        os.dup2(filter_.stdin.fileno(), 1)
+        os.dup2(filter_.stdin.fileno(), 2)
+        filter_.stdin.close()
         try:
             yield stream
         finally:
@@ -46,6 +58,8 @@ def chatter_to(log: Path) -> Iterator[TextIO]:
             for target, source in zip((1, 2), saved, strict=True):
                 os.dup2(source, target)
                 os.close(source)
+            with suppress(subprocess.TimeoutExpired):  # a process that outlives us may hold it
+                filter_.wait(_DRAIN_SECONDS)
 
 
 def _unseen(done: int, total: int) -> None:
@@ -53,7 +67,7 @@ def _unseen(done: int, total: int) -> None:
 
 
 @contextmanager
-def progress_bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(console: Console, title: str) -> Generator[Callable[[int, int], None]]:
     """A progress bar as a function of (done, total)."""
     if not console.is_terminal:
         yield _unseen
@@ -96,7 +110,7 @@ class View:
         self._live: Live | None = None
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
+    def shown(self) -> Generator[None]:
         if not self._console.is_terminal:
             yield
             return
@@ -188,7 +202,7 @@ def reasons(records: list[Record]) -> list[str]:
     """Why trials failed, a line for each reason, the commonest first; numbers apart it is one."""
     failed = [r for r in records if r.accepted and r.state in _WITH_REASON]
     kinds = [(r.state, _NUMBER.sub("#", r.reason)) for r in failed]
-    lines = []
+    lines: list[str] = []
     for (state, kind), count in Counter(kinds).most_common():
         first = failed[kinds.index((state, kind))]
         why = first.reason or "it left no reason"

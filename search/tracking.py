@@ -20,6 +20,9 @@ from trainables.errors import StorageError
 from trainables.home import Home
 
 _RETRY_SECONDS = (1, 2, 5, 10, 30)
+_LAST_RETRY_SECONDS = 1  # at the end, when a person waits
+_SLOW_SECONDS, _AWAY_SECONDS = 120.0, 20.0
+_LOOK_SECONDS = 0.2
 _REFUSALS = 3
 _ANSWERS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
 logger = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ class Tracker:
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: end when all is written
         self.trouble = ""
         self._left: list[str] = []  # why something was refused
+        self._written, self._given_up = 0, False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
         self._thread.start()
 
@@ -44,12 +49,29 @@ class Tracker:
             self._dirty[record.key] = record
         self._wake.put(False)
 
-    def close(self, seconds: float) -> str:
-        """Wait until everything is written; returns why it is not, or an empty text."""
+    def close(
+        self, seconds: float = _SLOW_SECONDS, say: Callable[[str], None] | None = None
+    ) -> str:
+        """Wait until everything is written; returns why it is not, or an empty text.
+
+        It is given up after `seconds` without progress, or sooner if MLflow does not answer; `say`
+        hears of waiting for that.
+        """
+        self._given_up = False
+        self._ending.set()
         self._wake.put(True)
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            return self.trouble or f"MLflow did not take everything within {seconds:.0f} s"
+        written, since = -1, 0.0
+        while self._thread.is_alive():
+            if self._written != written:
+                written, since = self._written, time.monotonic()
+            limit = min(seconds, _AWAY_SECONDS) if self.trouble else seconds
+            if time.monotonic() - since > limit:
+                self._given_up = True
+                return self.trouble or f"MLflow took nothing more for {seconds:.0f} s"
+            if self.trouble and say:
+                say(f"note: MLflow does not answer; it is waited for, at most {limit:.0f} s")
+                say = None
+            self._thread.join(_LOOK_SECONDS)
         return self._left[0] if self._left else ""
 
     def _work(self) -> None:
@@ -91,10 +113,12 @@ class Tracker:
                     logger.warning("%s; left", self.trouble)
                     self.trouble = ""
                     return
-                logger.warning("%s; trying again in %s s", self.trouble, wait_seconds)
-                time.sleep(wait_seconds)
+                if not self._given_up:  # who waits for it no longer was told
+                    logger.warning("%s; trying again in %s s", self.trouble, wait_seconds)
+                if self._ending.wait(wait_seconds):
+                    time.sleep(min(wait_seconds, _LAST_RETRY_SECONDS))
             else:
-                self.trouble = ""
+                self.trouble, self._written = "", self._written + 1
                 return
 
 

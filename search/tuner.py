@@ -2,6 +2,7 @@
 
 import signal
 import uuid
+from typing import Any, cast
 
 from ray import tune
 from ray.tune import PlacementGroupFactory
@@ -23,11 +24,12 @@ def run(study: SweepStudy, plan: Plan, folder: SweepFolder, crews: Crews) -> Non
     A fresh Tuner each time: a sweep is resumed from the study, never from Tune's own files.
     """
     folder = SweepFolder(folder.path.resolve())  # workers have folders of their own
-    lane = tune.with_parameters(Lane, crew=crews.arguments(folder.ray))
+    typed = cast(Any, tune)  # these two have incomplete types
+    lane = typed.with_parameters(Lane, crew=crews.arguments(folder.ray))
     # a lane is a mere driver: it takes no CPU, and belongs on the head, the node that stays
     on_head = PlacementGroupFactory([{"node:__internal_head__": 0.001}])
     tuner = tune.Tuner(
-        tune.with_resources(lane, on_head),
+        typed.with_resources(lane, on_head),
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(study, plan, folder),
             scheduler=StudyStopping(study),

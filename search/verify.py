@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from reports.mlflow_contract import Kind, Tag, address, runs_of
+from reports.mlflow_contract import Kind, Tag, address, explained, runs_of, sqlite_file
 from search import reading
 from search.agreement import TrialCheck, Verdict
 from search.costs import Costs
@@ -22,7 +22,7 @@ from search.plan import Plan
 from search.projection import Projection, runs_of_trials
 from search.study import SweepStudy
 from search.sweep_folder import SweepFolder
-from trainables.errors import Exit, exit_code
+from trainables.errors import Exit, StorageError, complain, exit_code
 from trainables.home import Home
 from trainables.provenance import facts
 
@@ -46,7 +46,7 @@ def rebuild(study: SweepStudy, plan: Plan, home: Home, uri: str) -> None:
 
 
 def _runs(
-    client: Any, plan: Plan, identity: Identity, verdict: Verdict
+    client: Any, study: SweepStudy, plan: Plan, identity: Identity, verdict: Verdict
 ) -> tuple[str, dict[str, list[Any]]]:
     """The id of the sweep's own run, and the runs of its trials by their key."""
     runs: dict[str, list[Any]] = {}
@@ -61,24 +61,33 @@ def _runs(
     parents = [run for run in named if identity.owns(run.data.tags)]
     if len(parents) != 1:
         verdict.disagreements.append(f"{len(parents)} MLflow runs of the sweep itself")
+    for status in (run.info.status for run in parents[-1:]):
+        if (status == "FINISHED") == study.unfinished:
+            has = "has trials left" if study.unfinished else "has ended"
+            verdict.disagreements.append(f"the sweep {has}, its run in MLflow is {status}")
     return parents[-1].info.run_id if parents else "", runs
 
 
 def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
-    """Compare the three, trial by trial, and look for what none of them should have."""
+    """Compare the three, trial by trial, and look for what none of them should have.
+
+    Without a `client` of MLflow, compare the study and the folders.
+    """
     verdict = Verdict()
     wrong = verdict.disagreements
     folder, costs, stored = SweepFolder.of(home, plan.sweep), Costs(home, plan), study.stored()
     wrong += costs.damages
+    if not folder.plan.exists():
+        wrong.append(f"{folder.plan} is lost; --resume writes it again")
     known = {record.key: record for record in study.accepted}
-    parent, runs = _runs(client, plan, Identity.of(folder), verdict)
+    parent, runs = _runs(client, study, plan, Identity.of(folder), verdict) if client else ("", {})
     for key, record in known.items():
         check, damages = TrialCheck(record, plan, folder.trial(key), verdict), len(wrong)
         check.study(stored[key])
         lines = check.lines(stored[key])
         check.files(lines)
         sound, twins = len(wrong) == damages, runs.get(key, [])
-        if len(twins) != 1:
+        if client and len(twins) != 1:
             wrong.append(f"{key}: {len(twins)} MLflow runs")
         for run in twins[:1]:
             check.run(run, parent, lines, client, costs.rows(record))
@@ -97,6 +106,22 @@ def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
     return verdict
 
 
+def compared(study: SweepStudy, plan: Plan, home: Home, uri: str) -> tuple[Verdict, str]:
+    """What `verify` finds, without MLflow if that cannot be read; and why it cannot."""
+    from mlflow.exceptions import MlflowException
+
+    file = sqlite_file(uri)
+    try:
+        if file and not file.exists():  # it would be made
+            raise StorageError([f"there is no {file}; --rebuild writes it again"])
+        return verify(study, plan, home, client_of(uri)), ""
+    except StorageError as error:
+        away = str(error)
+    except MlflowException as error:
+        away = explained(error, uri)
+    return verify(study, plan, home, None), away
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify the named sweeps, or all of a home; returns the exit code."""
     parser = reading.parser("search.verify", main.__doc__)
@@ -107,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def check(plan: Plan, study: SweepStudy) -> int:
         if given.rebuild:
             rebuild(study, plan, given.home, uri)
-        verdict = verify(study, plan, given.home, client_of(uri))
+        verdict, away = compared(study, plan, given.home, uri)
         counts = ", ".join(f"{n} {what}" for what, n in verdict.counts.items())
         sys.stdout.write(f"{plan.sweep}: {len(study.accepted)} trials ({counts})\n")
         if verdict.older:
@@ -115,8 +140,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"  {said}: what only their folders hold is not checked\n")
         for disagreement in verdict.disagreements:
             sys.stdout.write(f"  {disagreement}\n")
-        agreed = "they do not agree" if verdict.disagreements else "study, folders and MLflow agree"
+        stores = "study and folders agree" if away else "study, folders and MLflow agree"
+        agreed = "they do not agree" if verdict.disagreements else stores
         sys.stdout.write(f"{plan.sweep}: {agreed}\n")
+        if away:
+            return complain([f"{plan.sweep}: MLflow is not compared: {away}"], Exit.STORAGE)
         return Exit.FAILED if verdict.disagreements else Exit.DONE
 
     return exit_code(lambda: reading.each(given, check))

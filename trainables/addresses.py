@@ -1,7 +1,11 @@
-"""Addresses: of a database in a file, and as they may be shown, without what opens them."""
+"""Addresses: of a database in a file, and as they may be shown, without what opens them.
+
+As a program it copies its input to its output without credentials, for what libraries print.
+"""
 
 import os
 import re
+import sys
 from pathlib import Path
 
 HIDDEN = "***"
@@ -45,3 +49,10 @@ def spare_loopback() -> None:
         spared = list(filter(None, os.environ.get(name, "").split(",")))
         missing = [host for host in _LOOPBACK if host not in spared]
         os.environ[name] = ",".join(spared + missing)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin.buffer:
+        text = redacted(line.decode(errors="surrogateescape"))
+        sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
+        sys.stdout.buffer.flush()

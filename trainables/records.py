@@ -64,11 +64,6 @@ def scan(path: Path, read: Callable[[dict[str, Any]], Any] = dict) -> Lines:
     return found._replace(sealed=sealed)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The sound JSON lines of `path`, none if it is missing."""
-    return scan(path).sound
-
-
 def append_line(path: Path, line: dict[str, Any], *, sync: bool) -> None:
     """Append one JSON line; with `sync`, it is on disk before this returns."""
     with path.open("a", encoding="utf-8") as file:

@@ -44,8 +44,7 @@ class Seen:
     number: int
     params: dict[str, Value]
     state: State
-    curve: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    excess: Mapping[str, float] = field(default_factory=dict)
+    curve: dict[int, tuple[float, ...]] = field(default_factory=dict[int, tuple[float, ...]])
 
     @property
     def epoch(self) -> int:

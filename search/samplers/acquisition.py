@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 _SAMPLES = 32
@@ -15,7 +15,8 @@ _WORST = 0.95  # quantile of predictions that is the reference point of a front
 def improvement(mean: Array, deviation: Array, best: Array | float) -> Array:
     """Expected improvement of a normal value on `best` (Mockus 1975)."""
     z = (best - mean) / deviation
-    return deviation * (z * norm.cdf(z) + norm.pdf(z))
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    return deviation * (z * ndtr(z) + density)
 
 
 @dataclass(frozen=True, slots=True)

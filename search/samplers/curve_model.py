@@ -23,14 +23,14 @@ Indices = NDArray[np.int64]
 
 # the scales in the order of `Theta.scales`, with their prior: mean of the logarithm, and its spread
 _PRIORS = {
-    "end": (0.0, 1.0),
-    "transient": (0.0, 1.0),
-    "drift": (0.0, 1.0),
-    "own": (-4.0, 1.0),
-    "own_transient": (-3.0, 1.0),
-    "noise": (-6.0, 1.0),
-    "alpha": (0.0, 0.5),
-    "beta": (-1.0, 0.7),
+    "end": (0.0, 1.5),
+    "transient": (2.0, 2.0),
+    "drift": (3.0, 2.0),
+    "own": (-4.0, 1.5),
+    "own_transient": (-2.0, 2.0),
+    "noise": (-3.0, 2.0),
+    "alpha": (0.7, 0.7),
+    "beta": (-1.0, 1.0),
 }
 _OFFSET = 1.0  # variance of what is common to all values
 _JITTER = 1e-6

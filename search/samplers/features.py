@@ -13,6 +13,7 @@ from spaces.space import Value
 
 Array = NDArray[np.float64]
 Params = dict[str, Value]
+Counted = tuple[str, Params, float]  # the quantity, the configuration, the value
 _DRAWS = 200  # configurations that show how a quantity is spread
 _COUNTED = 16  # of them, if it is costly
 _RIDGE = 1e-4
@@ -26,15 +27,19 @@ class Features:
     and products (a cost is nearly a product of powers of sizes).
     """
 
-    def __init__(self, task: Task, draws: Sequence[Params]):
-        self._feasibility, self._begun = task.feasibility, 0
+    def __init__(self, task: Task, draws: Sequence[Params], counted: Sequence[Counted] = ()):
         self._encode = Encoding(task.feasibility.space)
         limits = task.feasibility.constraints
         functions = {name: quantity for name, (quantity, _) in limits.items()} | dict(task.known)
         self._columns = [
-            _Column(function, name in task.costly, self._encode, draws)
+            _Column(name, function, name in task.costly, self._encode)
             for name, function in functions.items()
         ]
+        for name, params, value in counted:
+            if name in functions:
+                self._columns[list(functions).index(name)].recall(params, value)
+        for column in self._columns:
+            column.spread(draws)
         self._names = list(functions)
         self._limits = {name: limit for name, (_, limit) in limits.items()}
 
@@ -60,27 +65,33 @@ class Features:
             kept &= self.quantity(name, configurations) <= limit
         return [params for params, keeps in zip(configurations, kept, strict=True) if keeps]
 
-    def learn(self, begun: Sequence[Params]) -> None:
-        """Have the exact quantities of what was begun, in this order, which only grows.
+    def news(self) -> list[Counted]:
+        """The costly quantities that were counted since the last call."""
+        return [counted for column in self._columns for counted in column.news()]
 
-        Nothing else is learnt from, so that a resumed sweep has the same estimates.
-        """
-        for params in begun[self._begun :]:
-            if not self._feasibility.space.broken(params, self._feasibility.image_size):
-                for column in self._columns:
-                    column.learn(params)
-        self._begun = len(begun)
+    def learn(self, params: Params) -> None:
+        """Have the exact quantities of a configuration from now on."""
+        for column in self._columns:
+            column.learn(params)
 
 
 class _Column:
     """One quantity."""
 
-    def __init__(self, function: Quantity, costly: bool, encode: Encoding, draws: Sequence[Params]):
-        self._function, self._costly, self._encode = function, costly, encode
+    def __init__(self, name: str, function: Quantity, costly: bool, encode: Encoding):
+        self._name, self._function, self._costly = name, function, costly
+        self._encode = encode
         self._exact: dict[str, float] = {}
+        self._news: list[Counted] = []
         self._rows: list[Array] = []
+        self.log, self._low, self._span = False, 0.0, 1.0
         self._weights: Array | None = None
-        found = [self._count(params) for params in draws[: _COUNTED if costly else _DRAWS]]
+        self._mean = 0.0
+
+    def spread(self, draws: Sequence[Params]) -> None:
+        """Find the scale on which the quantity is seen, from what some configurations have."""
+        drawn = draws[: _COUNTED if self._costly else _DRAWS]
+        found = [self._count(params) for params in drawn]
         low, high = min(found, default=0.0), max(found, default=1.0)
         self.log = low > 0 and high / low >= 8
         self._low, self._span = self._shown(low), max(1e-9, self._shown(high) - self._shown(low))
@@ -91,16 +102,29 @@ class _Column:
     def _count(self, params: Params) -> float:
         identity = json.dumps(params)
         if identity not in self._exact:
-            self._exact[identity] = float(self._function(params))
+            value = float(self._function(params))
+            self.recall(params, value)
             if self._costly:
-                self._rows.append(self._encode([params])[0])
-                self._weights = None
+                self._news.append((self._name, params, value))
         return self._exact[identity]
+
+    def recall(self, params: Params, value: float) -> None:
+        """Know a value without counting it."""
+        self._exact[json.dumps(params)] = value
+        if self._costly:
+            self._rows.append(self._encode([params])[0])
+            self._weights = None
+
+    def news(self) -> list[Counted]:
+        news, self._news = self._news, []
+        return news
 
     def learn(self, params: Params) -> None:
         self._count(params)
 
     def values(self, configurations: Sequence[Params], x: Array) -> Array:
+        if not configurations:
+            return np.zeros(0)
         if not self._costly:
             return np.array([self._count(params) for params in configurations])
         estimated = self._estimated(x)
@@ -113,13 +137,14 @@ class _Column:
         return (shown - self._low) / self._span
 
     def _estimated(self, x: Array) -> Array:
-        if self._weights is None:
+        weights = self._weights
+        if weights is None:
             rows = _products(np.array(self._rows))
             shown = np.array([math.log(max(v, 1e-12)) for v in self._exact.values()])
             gram = rows @ rows.T + _RIDGE * np.eye(len(rows))
-            self._mean = shown.mean()
-            self._weights = rows.T @ np.linalg.solve(gram, shown - self._mean)
-        return np.exp(np.clip(_products(x) @ self._weights + self._mean, -60, 60))
+            self._mean = float(shown.mean())
+            self._weights = weights = rows.T @ np.linalg.solve(gram, shown - self._mean)
+        return np.exp(np.clip(_products(x) @ weights + self._mean, -60, 60))
 
 
 def _products(x: Array) -> Array:

@@ -19,19 +19,19 @@ from search.record import State
 from search.samplers import Resume, Seen, Start, Task, Verdict, rungs
 from search.samplers.acquisition import Goal, leaders
 from search.samplers.candidates import Candidates, Params
-from search.samplers.features import Features
+from search.samplers.features import Counted, Features
 from search.samplers.posterior import Fitted, Posterior, chosen, posterior
 
 Array = NDArray[np.float64]
-_QUOTA = 0.5  # of those that reached a rung go on from it
+_QUOTA = 0.67  # of those that reached a rung go on from it
 _NEW = 0.8  # what a new configuration costs, in full trainings: most are not trained to their end
 _FIRST = 6  # configurations that are chosen to be far from each other
+_BATCHES = 50  # of random configurations, where few keep the limits
 _POOL, _FAR = 300, 40  # random configurations that are compared, later and at first
-_DRAWS, _SOME = 4000, 4  # as many draws at most, until a fourth of what is wanted is within limits
 _CENTRES, _NEAR = 6, 12  # the best trials, and configurations tried around each
 _REFINED, _FINER = 6, 8  # the best candidates, and configurations tried around each of these
 _SCALES = (0.15, 0.08, 0.04)  # of moves around the best trials, and of two rounds after it
-_SINGLE, _SEVERAL = 1.0, 4.0  # how bad a value may count, see `posterior`
+_SINGLE, _SEVERAL = 3.0, 4.0  # how bad a value may count, see `posterior`
 PRUNER = "pause-halving"
 
 
@@ -50,10 +50,12 @@ class FreezeThaw:
         self._generous = _SEVERAL if several else _SINGLE
         self._fitted: Fitted | None = None
         self._features: Features | None = None
+        self._counted: list[Counted] = []  # costly quantities, from earlier decisions
 
     def restore(self, why: Mapping[str, Any]) -> None:
         if "thetas" in why:
             self._fitted = Fitted(why["thetas"], why["points"])
+        self._counted += why.get("counted", [])
 
     def judge(self, trial: Seen, seen: Sequence[Seen]) -> Verdict:  # noqa: ARG002
         return Verdict.PAUSE if trial.epoch in self.rungs else Verdict.GO_ON
@@ -62,14 +64,19 @@ class FreezeThaw:
     def features(self) -> Features:
         if self._features is None:
             pool = Candidates(self._task.feasibility, (), "spread")
-            self._features = Features(self._task, pool.fresh(200))
+            self._features = Features(self._task, pool.fresh(200), self._counted)
         return self._features
 
     def ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
+        decision = self._ask(seen, number, start=start)
+        if decision is not None and (counted := self.features.news()):
+            return decision._replace(why={**decision.why, "counted": counted})
+        return decision
+
+    def _ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
         pool = Candidates(
             self._task.feasibility, (t.params for t in seen), f"{self._task.seed} {number}"
         )
-        self.features.learn([trial.params for trial in seen])
         trials = chosen(seen, self._task.max_epochs)
         few = sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST
         if start and (few or not trials) and (far := self._far(pool, seen)) is not None:
@@ -126,36 +133,40 @@ class FreezeThaw:
 
     def _far(self, pool: Candidates, seen: Sequence[Seen]) -> Start | None:
         """Of some random configurations the one that is farthest from all before it."""
-        drawn = self.drawn(pool, _FAR)
+        drawn = self.fresh(pool, _FAR)[:_FAR]
         for params in self._by_distance(drawn, seen):
             if self.keeps(params):
                 return Start(params, {"because": "far from all before it"})
         return None
 
-    def drawn(self, pool: Candidates, count: int) -> list[Params]:
-        """Random configurations within the limits: some of `count`, more draws if few are."""
+    def fresh(self, pool: Candidates, count: int) -> list[Params]:
+        """Some random configurations within all limits, more of them where few keep these."""
         found: list[Params] = []
-        for _ in range(max(1, _DRAWS // count)):
-            more = pool.fresh(count)
-            found += self.features.within(more)
-            if len(more) < count or len(found) >= count // _SOME:
+        for _ in range(_BATCHES):
+            batch = pool.fresh(_POOL)
+            found += self.features.within(batch)
+            if len(found) >= count or not batch:
                 break
-        return found
+        return found[: max(count, _POOL)]
 
     def _by_distance(self, drawn: list[Params], seen: Sequence[Seen]) -> list[Params]:
         if not seen or not drawn:
             return drawn
         x, known = self.features(drawn), self.features([trial.params for trial in seen])
         nearest = ((x[:, None, :] - known[None, :, :]) ** 2).sum(axis=2).min(axis=1)
-        return [drawn[i] for i in np.argsort(-nearest, kind="stable")]
+        return [drawn[i] for i in _falling(nearest)]
 
     def keeps(self, params: Params) -> bool:
         """Whether a configuration keeps all limits, counted exactly."""
-        return self._task.feasibility.holds(params)
+        if not self._task.feasibility.holds(params):
+            return False
+        self.features.learn(params)
+        return True
 
-    def goal(self, known: Posterior, rng: np.random.Generator) -> Goal:
+    def goal(self, known: Posterior, number: int) -> Goal:
         """What is to be improved on: complete trials, or all while there is none."""
         ended = [i for i, trial in enumerate(known.trials) if trial.state == State.COMPLETE]
+        rng = np.random.default_rng((self._task.seed, number))
         places = ended or list(range(len(known.trials)))
         return Goal(known.mean[places], self.costs([known.trials[i] for i in places]), rng)
 
@@ -173,8 +184,7 @@ class _Gains:
 
     def __init__(self, sampler: FreezeThaw, known: Posterior, number: int):
         self._sampler, self._known = sampler, known
-        rng = np.random.default_rng((sampler._task.seed, number))
-        self._goal = sampler.goal(known, rng)
+        self._goal = sampler.goal(known, number)
 
     def epoch(self, place: int) -> int:
         return self._known.trials[place].epoch
@@ -197,18 +207,20 @@ class _Gains:
 
     def new(self, pool: Candidates) -> tuple[Params, float, dict[str, Any]] | None:
         """The new configuration with the largest gain that keeps all limits."""
-        within = self._sampler.features.within
         ranked = leaders(self._objectives(), _CENTRES)
         centres = [self._known.trials[i].params for i in ranked]
-        found = self._sampler.drawn(pool, _POOL) + within(pool.near(centres, _NEAR, _SCALES[0]))
+        within = self._sampler.features.within
+        found = self._sampler.fresh(pool, _POOL // 3) + within(
+            pool.near(centres, _NEAR, _SCALES[0])
+        )
         if not found:
             return None
         gains = self._of(found)
         for scale in _SCALES[1:]:
-            best = [found[i] for i in np.argsort(-gains, kind="stable")[:_REFINED]]
+            best = [found[i] for i in _falling(gains)[:_REFINED]]
             if more := within(pool.near(best, _FINER, scale)):
                 found, gains = found + more, np.concatenate([gains, self._of(more)])
-        for i in np.argsort(-gains, kind="stable"):
+        for i in _falling(gains):
             if self._sampler.keeps(found[i]):
                 mean, deviation = self._known.of_new(self._sampler.features([found[i]]))
                 why = {"because": "largest gain", "compared": len(found), "gain": float(gains[i])}
@@ -229,3 +241,8 @@ class _Gains:
             "expected": (mean * scale + shift).tolist(),
             "deviation": (deviation * scale).tolist(),
         }
+
+
+def _falling(values: Array) -> list[int]:
+    """Places of values, the largest first."""
+    return [int(i) for i in np.argsort(-values, kind="stable")]

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from search.record import State
@@ -87,9 +87,10 @@ class OptunaSampler:
         self._distributions = {n: distribution(domain) for n, domain in space.params.items()}
         self._rungs = rungs(task.max_epochs)
         self._mirror = optuna.create_study(
-            directions=["minimize"] * (len(task.learned) + len(task.known)),
+            directions=[StudyDirection.MINIMIZE] * (len(task.learned) + len(task.known)),
             pruner=PRUNERS[pruner](task.max_epochs) if pruner in PRUNERS else None,
         )
+        self._storage: Any = cast(Any, self._mirror)._storage
         self._placed: dict[int, int] = {}  # of a trial, its id in the mirror
 
     def restore(self, why: Mapping[str, Any]) -> None:
@@ -101,7 +102,7 @@ class OptunaSampler:
         if self._pruner == "none":
             return Verdict.GO_ON
         self._reflect(seen)
-        frozen = self._mirror._storage.get_trial(self._placed[trial.number])
+        frozen = self._storage.get_trial(self._placed[trial.number])
         stop = self._mirror.pruner.prune(self._mirror, frozen)
         return Verdict.STOP if stop else Verdict.GO_ON
 
@@ -165,15 +166,15 @@ class OptunaSampler:
 
     def _reflect(self, seen: Sequence[Seen]) -> None:
         """Bring the mirror up to date."""
-        storage = self._mirror._storage
+        storage = self._storage
         for trial in seen:
             if trial.number not in self._placed:
                 template = create_trial(
                     state=TrialState.RUNNING,
                     params={name: trial.params[name] for name in self._distributions},
-                    distributions=cast(dict[str, BaseDistribution], self._distributions),
+                    distributions=self._distributions,
                 )
-                study_id = self._mirror._study_id
+                study_id = cast(Any, self._mirror)._study_id
                 self._placed[trial.number] = storage.create_new_trial(study_id, template)
             place = self._placed[trial.number]
             frozen = storage.get_trial(place)

@@ -11,8 +11,10 @@ from search.samplers import Seen
 from search.samplers.curve_model import CurveModel, Points, fit
 
 Array = NDArray[np.float64]
-LEVELS = (27, 9, 3, 1)  # parts of the full length at which a curve is looked at
+LEVELS = (9, 3, 1)  # parts of the full length at which a curve is looked at
 LARGEST = 240  # points of a model: a suggestion costs the square of that, a fit the cube
+_CAUTION = 1.0
+_ENOUGH = 5  # values that show how ends are spread
 _GROWTH = 1.15  # hyperparameters are fitted again when there are so many times the points
 
 
@@ -51,7 +53,7 @@ class Posterior:
     def _at(self, points: Points) -> tuple[Array, Array]:
         found = [model.predict(points, own=False) for model in self.models]
         means, variances = zip(*found, strict=True)
-        return np.column_stack(means), np.sqrt(np.column_stack(variances))
+        return np.column_stack(means), _CAUTION * np.sqrt(np.column_stack(variances))
 
 
 def levels(max_epochs: int) -> list[int]:
@@ -106,7 +108,7 @@ def posterior(
     place, epochs = rows[:, 0].astype(int), rows[:, 1]
     points = Points(x[place], epochs / max_epochs, place)
     values = _clipped(_finite(rows[:, 2:]), epochs, levels(max_epochs), generous)
-    shift, scale = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
+    shift, scale = _measure(values, epochs)
     values = (values - shift) / scale
     if fitted is None or total >= _GROWTH * fitted.points:
         thetas = [fit(points, column).tolist() for column in values.T]
@@ -126,7 +128,12 @@ def posterior(
 
 
 def _with_ends(
-    model: CurveModel, points: Points, values: Array, ends: Points, mean: Array, which: Array
+    model: CurveModel,
+    points: Points,
+    values: Array,
+    ends: Points,
+    mean: Array,
+    which: NDArray[np.bool_],
 ) -> CurveModel:
     """The model, if `which` trials had ended at their mean: what runs is not suggested again."""
     more = Points(
@@ -140,7 +147,7 @@ def _with_ends(
 def _rows(trials: Sequence[Seen], max_epochs: int) -> Array:
     """Place, epoch and values of each point; the end of a complete trial is at full length."""
     at = levels(max_epochs)
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for place, trial in enumerate(trials):
         for epoch in sorted({e for e in at if e in trial.curve} | {trial.epoch}):
             ended = trial.state == State.COMPLETE and epoch == trial.epoch
@@ -148,14 +155,24 @@ def _rows(trials: Sequence[Seen], max_epochs: int) -> Array:
     return np.array(rows, dtype=float)
 
 
+def _measure(values: Array, epochs: Array) -> tuple[Array, Array]:
+    """Mean and deviation of the values of the longest curves: what is told apart at the end."""
+    for least in sorted(set(epochs.tolist()), reverse=True):
+        here = values[epochs >= least]
+        if len(here) >= _ENOUGH:
+            break
+    else:
+        here = values
+    return here.mean(axis=0), np.maximum(here.std(axis=0), 1e-9)
+
+
 def _finite(values: Array) -> Array:
     """What is not finite is worse than the worst by as much as that is worse than the best."""
     known = np.isfinite(values)
-    worst = np.max(values, axis=0, where=known, initial=-np.inf)
-    best = np.min(values, axis=0, where=known, initial=np.inf)
     some = known.any(axis=0)
-    beyond = np.where(some, 2 * np.where(some, worst, 0) - np.where(some, best, 0), 0.0)
-    return np.where(known, values, beyond)
+    worst = np.where(some, np.max(values, axis=0, where=known, initial=-np.inf), 0.0)
+    best = np.where(some, np.min(values, axis=0, where=known, initial=np.inf), 0.0)
+    return np.where(known, values, 2 * worst - best)
 
 
 def _clipped(values: Array, epochs: Array, at: list[int], generous: float) -> Array:

@@ -67,7 +67,7 @@ def plain_steps(recipe: str, size: int) -> list[v2.Transform]:
 
 
 def enlarged(split: str, index: int, label: int, size: int) -> bytes:
-    """A rendered galaxy `size` pixels a side, compressed as Galaxy Zoo's are: to about 15 kB."""
+    """A rendered galaxy, `size` x `size` pixels, compressed as Galaxy Zoo's are (about 15 kB)."""
     image = Image.open(io.BytesIO(example(split, index, label)))
     buffer = io.BytesIO()
     image.resize((size, size), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=91)
@@ -184,7 +184,9 @@ def compare(folder: Path, given: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", choices=("galaxy", "deit3"), default="galaxy")
-    parser.add_argument("--stored", type=int, default=424, help="pixels a side of the JPEGs")
+    parser.add_argument(
+        "--stored", type=int, default=424, help="height and width of the JPEGs in pixels"
+    )
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -34,9 +34,9 @@ def gaps_seconds(trials: Path) -> list[float]:
     """Gaps between consecutive trials, by the journals that the trials themselves keep."""
     spans = []
     for folder in trials.iterdir():
-        events = records.read_lines(folder / "attempts.jsonl")
+        events = records.scan(folder / "attempts.jsonl").sound
         begun = next(event["at"] for event in events if event["event"] == "epoch")
-        ended = records.read_lines(folder / "metrics.jsonl")[-1]["ended_unix_s"]
+        ended = records.scan(folder / "metrics.jsonl").sound[-1]["ended_unix_s"]
         spans.append((datetime.fromisoformat(begun).timestamp(), ended))
     spans.sort()
     return [begun - ended for (_, ended), (begun, _) in pairwise(spans)]

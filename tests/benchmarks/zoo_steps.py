@@ -2,7 +2,7 @@
 
     python tests/benchmarks/zoo_steps.py [--variants hydra slab] [--device cuda] [--repeats 7]
 
-Width 128, depth 4, 4 heads, batch 16, images of 224 px cut into 8, 14 and 28 patches a side. A step
+Width 128, depth 4, 4 heads, batch 16, images of 224 px in 8, 14 and 28 patches per side. A step
 is forward, backward and AdamW. Prints for every variant the median milliseconds and the peak
 memory of a step, and the ratio of both to timm's ViT of the same size in the same run.
 """

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.pareto import front, ranking
@@ -39,6 +39,7 @@ def _by_definition(points, better):
     ]
 
 
+@settings(deadline=None)  # no test asserts a time
 @given(_clouds())
 def test_front_is_the_definition(cloud):
     points, better = cloud

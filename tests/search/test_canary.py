@@ -1,6 +1,7 @@
 """No credential of a database's or server's address is in anything that a sweep writes."""
 
 import json
+import shutil
 import sqlite3
 import sys
 from argparse import Namespace
@@ -16,7 +17,9 @@ from trainables.home import Home
 CANARY = "c4n4ry"
 
 
-def test_neither_facts_nor_mlflow_nor_the_command_hold_it(make_plan, tmp_path, monkeypatch):
+def test_neither_facts_nor_mlflow_nor_the_command_hold_it(
+    make_plan, mlflow_db, tmp_path, monkeypatch
+):
     url = f"postgresql+psycopg://me:{CANARY}@db/studies"
     monkeypatch.setattr(sys, "argv", ["run.py", "linformer", "--database", url])
     provenance.facts.cache_clear()
@@ -26,6 +29,9 @@ def test_neither_facts_nor_mlflow_nor_the_command_hold_it(make_plan, tmp_path, m
     assert "me:***@db/studies" in facts["command"]
     home, plan = Home(tmp_path / "h"), make_plan()
     home.prepare()
+    shutil.copy(mlflow_db, home.mlflow)
+    (home.path / plan.sweep).mkdir()
+    plan.save(home.path / plan.sweep / "plan.json")
     Projection(sqlite_url(home.mlflow), home, plan, facts).sweep()
     request = Namespace(home=home, address=None, database=url)
     assert CANARY not in _go_on(request, plan)
@@ -37,19 +43,24 @@ def test_neither_facts_nor_mlflow_nor_the_command_hold_it(make_plan, tmp_path, m
 def test_the_command_that_goes_on_can_be_pasted(make_plan, tmp_path):
     import shlex
 
-    home = Home(tmp_path / "my home; rm *")
-    line = _go_on(Namespace(home=home, address=None, database=None), make_plan())
+    home, plan = Home(tmp_path / "my home; rm *"), make_plan()
+    request = Namespace(home=home, address=None, database=None)
+    assert _go_on(request, plan) == "nothing was trained yet: the same command begins the sweep"
+    (home.path / plan.sweep).mkdir(parents=True)
+    plan.save(home.path / plan.sweep / "plan.json")
+    line = _go_on(request, plan)
     words = shlex.split(line.partition("To go on: ")[2])
     assert words[words.index("--home") + 1] == str(home)
     assert words[-1] == "--resume"
 
 
-def test_a_home_of_any_letters_has_its_databases_inside(make_plan, tmp_path):
+def test_a_home_of_any_letters_has_its_databases_inside(make_plan, mlflow_db, tmp_path):
     for name in ("feature%2Fx", "what?", "100%", "a#b"):
         home = Home(tmp_path / name)
         home.prepare()
         folder = SweepFolder.of(home, "s")
         folder.path.mkdir()
+        shutil.copy(mlflow_db, home.mlflow)  # what is made elsewhere is beside the homes
         StudyFile(folder).storage().engine.dispose()
         Projection(sqlite_url(home.mlflow), home, make_plan(), {}).sweep()
         assert folder.study.exists()

@@ -9,13 +9,17 @@ import pytest
 
 from reports.build import build
 from reports.mlflow_contract import sweep_id
-from search.identity import Identity, claim
+from search import run as search_run
+from search import verify
+from search.identity import Identity, claim, planned
 from search.plan import OBJECTIVE
 from search.projection import Projection, runs_of_trials
 from search.reading import reopened
 from search.record import State
+from search.request import parse
 from search.sampling import create
 from search.study import SweepStudy
+from search.study_file import StudyFile
 from search.sweep_folder import SweepFolder
 from trainables.errors import BadRequestError
 from trainables.home import Home
@@ -93,6 +97,57 @@ def test_a_lost_plan_of_a_study_of_an_earlier_version(whole_sweep):
     claim(study._study, whole_sweep.plan, folder, shared=False)
     assert folder.plan.exists(), "the plan is written again"
     assert Identity.of(folder).older
+
+
+@pytest.fixture
+def lost_plan(whole_sweep):
+    """A sweep whose plan only its study and the copy of that have."""
+    folder, study = SweepFolder(whole_sweep.folder), whole_sweep.study()
+    claim(study._study, whole_sweep.plan, folder, shared=False)
+    StudyFile(folder).keep()
+    folder.plan.unlink()
+    return whole_sweep
+
+
+@pytest.mark.parametrize("gone", [(), ("study.db",), ("study.db.good",)])
+def test_a_lost_plan_is_found_in_the_study_or_its_copy(lost_plan, gone):
+    folder = SweepFolder(lost_plan.folder)
+    for name in gone:
+        (folder.path / name).unlink()
+    here = sorted(folder.path.iterdir())
+    assert planned(folder, None) == lost_plan.plan
+    assert sorted(folder.path.iterdir()) == here, "nothing is changed"
+
+
+def test_a_sweep_without_its_plan_is_resumed_and_read(lost_plan, tiny_data, capsys):
+    home = ["--home", str(lost_plan.home)]
+    request = parse(["linformer", *home, "--name", "small", "--data", str(tiny_data), "--resume"])
+    assert request.earlier == lost_plan.plan
+    assert verify.main([*home, "small"]) == verify.main(home) == 1
+    told = capsys.readouterr().out
+    assert told.count("plan.json is lost; --resume writes it again") == 2
+
+
+def test_a_plan_that_nothing_has_is_asked_for(lost_plan, capsys):
+    for file in lost_plan.folder.glob("study.db*"):
+        file.unlink()
+    home = ["--home", str(lost_plan.home)]
+    assert search_run.main(["linformer", *home, "--name", "small", "--resume"]) == 2
+    assert verify.main(home) == 2
+    for said in capsys.readouterr().err.splitlines():
+        assert "plan.json is lost" in said
+        assert "give the command that began the sweep, without --resume" in said
+
+
+def test_a_lost_plan_is_not_taken_from_another_homes_study(tmp_path, shared, make_plan):
+    plan, homes = make_plan(), [Home(tmp_path / name) for name in ("one", "two")]
+    opened(shared, plan, homes[0])[0].next()
+    folders = [SweepFolder.of(home, plan.sweep) for home in homes]
+    folders[1].path.mkdir(parents=True)
+    folders[1].identity.write_text(json.dumps({"id": "f" * 32, "older": False}))
+    assert planned(folders[0], shared) == plan
+    with pytest.raises(BadRequestError, match=r"plan.json is lost"):
+        planned(folders[1], shared)
 
 
 def test_an_earlier_study_of_another_home_is_not_adopted(tmp_path, shared, make_plan):

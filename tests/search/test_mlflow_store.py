@@ -1,5 +1,6 @@
 """MLflow is a projection: a store that cannot be used is told, and what is lost comes back."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -140,11 +141,12 @@ def test_a_trial_that_mlflow_refuses_does_not_stop_the_others(empty_sweep, monke
     assert runs(empty_sweep)[other.key].info.status == "FINISHED"
 
 
-def test_a_report_is_made_without_mlflow(whole_sweep, tmp_path):
+def test_a_report_is_made_without_mlflow(whole_sweep, mlflow_db, tmp_path):
     """From a store of its own, which the study and the folders fill."""
     uri = f"sqlite:///{tmp_path / 'own.db'}"
     home, plan = Home(whole_sweep.home), whole_sweep.plan
     (whole_sweep.home / "mlflow.db").unlink()
+    shutil.copy(mlflow_db, tmp_path / "own.db")
     projection = Projection(uri, home, plan, {}, artifacts=tmp_path / "artifacts")
     projection.sweep("FINISHED")
     for record in whole_sweep.study().accepted:

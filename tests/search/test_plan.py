@@ -171,7 +171,7 @@ def test_unknown_names_and_task_keys_are_all_told_with_the_nearest():
 
 def test_patch_and_grid_say_the_same():
     (mistake,) = mistakes(patch=7, grid=8)
-    assert "patch (pixels) and grid (tokens a side) say the same" in mistake
+    assert "patch (pixels) and grid (patches per side) say the same" in mistake
 
 
 def test_no_feasible_configuration():

@@ -4,7 +4,7 @@ import sqlite3
 
 import optuna
 import pytest
-from sqlalchemy import exc
+from sqlalchemy import event, exc
 
 from search import storage
 from search.sweep_folder import database_mistakes
@@ -100,6 +100,53 @@ def test_a_failure_in_the_middle_passes_what_catches_exceptions(tmp_path):
     with pytest.raises(StorageError, match="failed: no such table") as caught, storage.told():
         attend_to_a_trial()
     assert len(caught.value.mistakes) == 1
+
+
+class CutOff:
+    """A database that ends connections in the midst of statements."""
+
+    def __init__(self, said, times):
+        self.said, self.left = said, times
+
+    def __call__(self, cursor, statement, parameters, context):  # noqa: ARG002
+        if statement.startswith("INSERT INTO trials") and self.left:
+            self.left -= 1
+            raise sqlite3.OperationalError(self.said)
+
+
+def cut_off(opened, said, times):
+    engine = opened._backend.engine
+    cut = CutOff(said, times)
+    event.listen(engine, "do_execute", cut)
+    return cut
+
+
+def test_what_a_lost_connection_cut_off_is_done_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_WAIT_SECONDS", (0.0, 0.0, 0.0, 0.0))
+    opened = storage.opened(f"sqlite:///{tmp_path}/x.db", pytest.fail)
+    study = optuna.create_study(storage=opened)
+    cut = cut_off(opened, "terminating connection due to administrator command", 3)
+    trial = study.ask()
+    trial.set_user_attr("a", 1)
+    assert cut.left == 0
+    (found,) = optuna.load_study(study_name=study.study_name, storage=opened).trials
+    assert found.user_attrs == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "times"),
+    [("server closed the connection unexpectedly", 99), ("disk is full", 1), ("refused", 1)],
+)
+def test_it_is_not_done_again_for_ever_or_where_that_does_not_help(
+    tmp_path, monkeypatch, said, times
+):
+    monkeypatch.setattr(storage, "_WAIT_SECONDS", (0.0, 0.0, 0.0, 0.0))
+    opened = storage.opened(f"sqlite:///{tmp_path}/x.db", pytest.fail)
+    study = optuna.create_study(storage=opened)
+    cut = cut_off(opened, said, times)
+    with pytest.raises(storage.StudyLost, match=said):
+        study.ask()
+    assert times - cut.left == (4 if times > 1 else 1)
 
 
 def test_sql_is_left_out():

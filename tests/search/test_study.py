@@ -73,7 +73,7 @@ def sampler(request):
     return request.param
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", pytest.param("sqlite", marks=pytest.mark.slow)])
 def bench(request, tmp_path, study_db):
     if request.param == "memory":
         storage = InMemoryStorage()

@@ -1,6 +1,6 @@
 """A study that outlives what happens to its file."""
 
-import gc
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -10,15 +10,20 @@ import optuna
 import pytest
 
 from search.lock import SweepLockedError
+from search.storage import StudyLost
 from search.study_file import StudyFile
 from search.sweep_folder import SweepFolder
 from trainables.errors import StorageError
 
 
-def studied(folder, trials=3):
+def studied(folder, trials=3, *, closed=False):
     file = StudyFile(SweepFolder(folder))
-    study = optuna.create_study(study_name="s", storage=file.storage(), load_if_exists=True)
+    storage = file.storage()
+    study = optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
+    if closed:
+        storage.remove_session()
+        storage.engine.dispose()
     return file
 
 
@@ -46,6 +51,22 @@ def test_a_damaged_study_gives_way_to_the_good_copy(tmp_path, damage):
     assert "using the previous good one" in said
     assert known_trials(file) == 3
     assert list(tmp_path.glob("study.damaged-*")), "the damaged one is kept"
+
+
+def test_no_room_for_the_copy_passes_tune(tmp_path):
+    """No Exception, for Tune takes those for the trial's; the copy that is there stays."""
+    file = studied(tmp_path)
+    file.keep()
+    before = (tmp_path / "study.db.good").read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(StudyLost, match=r"cannot be copied to .*study\.db\.good"):
+            file.keep()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (tmp_path / "study.db.good").read_bytes() == before
+    assert not list(tmp_path.glob("*.draft*"))
 
 
 def test_a_damaged_study_without_a_copy_is_an_error(tmp_path):
@@ -155,10 +176,9 @@ sys.stdin.read()
 @pytest.fixture
 def held_study(tmp_path):
     """A healthy study with an older copy, held by another process for itself alone."""
-    file = studied(tmp_path)
+    file = studied(tmp_path, closed=True)
     file.keep()
-    studied(tmp_path, trials=2)
-    gc.collect()
+    studied(tmp_path, trials=2, closed=True)
     line = [sys.executable, "-c", HOLDER, str(file.path)]
     holder = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None

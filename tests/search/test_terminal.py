@@ -156,6 +156,15 @@ def test_the_best_trials_are_in_order(make_plan):
     assert rows[1][4:6] == ["-", "-"]
 
 
+def test_no_credential_of_chatter_is_in_the_log(tmp_path, capfd):
+    with chatter_to(tmp_path / "log.txt"):
+        os.write(1, b"retrying postgresql://me:c4n4ry@db/studies\n")
+        os.write(2, b"at http://t0k3n@host:5000 \xff\n")
+    written = (tmp_path / "log.txt").read_bytes()
+    assert written == b"retrying postgresql://me:***@db/studies\nat http://***@host:5000 \xff\n"
+    capfd.readouterr()
+
+
 def test_chatter_goes_to_the_log(tmp_path, capfd):
     with chatter_to(tmp_path / "sweep" / "log.txt") as stream:
         os.system("echo chatter; echo complaint >&2")

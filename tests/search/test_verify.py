@@ -86,7 +86,7 @@ def forget_the_end_of_a_run(made):
 def lose_an_epoch_in_mlflow(made):
     key = key_of(made, State.COMPLETE)
     log = log_of(made, key)
-    lines = records.read_lines(log)
+    lines = records.scan(log).sound
     middle = {**lines[1], "epoch": 3, "done": False}
     records.replace_lines(log, [*lines[:2], middle, {**lines[2], "epoch": 4}])
     return f"{key}: train_loss has steps [1, 2, 3] in MLflow"
@@ -100,14 +100,14 @@ def say_an_epoch_twice_in_mlflow(made):
 
 def change_a_value(made):
     key = key_of(made, State.STOPPED)
-    lines = records.read_lines(log_of(made, key))
+    lines = records.scan(log_of(made, key)).sound
     records.replace_lines(log_of(made, key), [{**lines[0], "train_loss": 0.125}])
     return f"{key}: train_loss has other values in MLflow than in its folder"
 
 
 def lose_an_epoch_in_the_folder(made):
     key = key_of(made, State.COMPLETE)
-    lines = records.read_lines(log_of(made, key))
+    lines = records.scan(log_of(made, key)).sound
     records.replace_lines(log_of(made, key), [lines[0], lines[2]])
     return f"{key}: the epochs of metrics.jsonl are [1, 3]"
 
@@ -234,7 +234,7 @@ def change_the_test_accuracy(made):
 
 def change_the_test_accuracy_with_its_digest(made):
     key = key_of(made, State.COMPLETE)
-    lines = records.read_lines(log_of(made, key))
+    lines = records.scan(log_of(made, key)).sound
     records.replace_lines(log_of(made, key), [*lines[:2], lines[2] | {"test_top1": 0.875}])
     return f"{key}: the metric test_top1 is 0.625 in MLflow and must be 0.875"
 
@@ -317,6 +317,13 @@ def lose_the_experiment(made):
     return "MLflow has no experiment 'linformer'"
 
 
+def forget_the_end_of_the_sweep(made):
+    experiment = made.client.get_experiment_by_name("linformer").experiment_id
+    (parent,) = made.client.search_runs([experiment], "tags.kind = 'sweep'")
+    made.client.update_run(parent.info.run_id, status="RUNNING")
+    return "the sweep has ended, its run in MLflow is RUNNING"
+
+
 FAULTS = [
     change_the_best_value_in_the_study,
     change_an_epoch_in_the_study,
@@ -335,6 +342,7 @@ FAULTS = [
     change_a_configuration,
     change_a_parameter_in_mlflow,
     change_another_curve_in_mlflow,
+    forget_the_end_of_the_sweep,
     lose_the_parent,
     lose_the_experiment,
     lose_a_run,
@@ -374,6 +382,7 @@ IN_MLFLOW = [
     measure_what_nothing_measured,
     change_a_parameter_in_mlflow,
     change_another_curve_in_mlflow,
+    forget_the_end_of_the_sweep,
     lose_the_parent,
     lose_the_experiment,
 ]
@@ -436,6 +445,41 @@ def test_measured_costs_are_rebuilt_from_the_home_alone(trained_sweep, mlflow_db
     assert costs() == before
     assert check(trained_sweep, "--rebuild") == 0
     assert costs() == before
+
+
+def move_mlflow_away(made):
+    (made.home / "mlflow.db").unlink()
+
+
+def take_an_older_mlflow(made):
+    with closing(sqlite3.connect(made.home / "mlflow.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'cc1f77228345'")
+
+
+def spoil_mlflow(made):
+    (made.home / "mlflow.db").write_bytes(b"no database" * 100)
+
+
+@pytest.mark.parametrize("lose", [move_mlflow_away, take_an_older_mlflow, spoil_mlflow])
+def test_without_mlflow_the_other_two_are_compared(whole_sweep, capsys, lose):
+    lose(whole_sweep)
+    here = sorted(whole_sweep.home.iterdir())
+    assert check(whole_sweep) == 6
+    said = capsys.readouterr()
+    assert "small: study and folders agree" in said.out
+    assert "error: small: MLflow is not compared: " in said.err
+    change_the_test_accuracy(whole_sweep)
+    assert check(whole_sweep) == 6
+    assert "they do not agree" in capsys.readouterr().out
+    assert sorted(whole_sweep.home.iterdir()) == here, "nothing is made"
+
+
+def test_a_server_that_is_away(whole_sweep, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert check(whole_sweep) == 6
+    said = capsys.readouterr()
+    assert "small: study and folders agree" in said.out
+    assert "MLflow is not compared" in said.err
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spaces
@@ -41,6 +41,7 @@ domains = st.one_of(
 )
 
 
+@settings(deadline=None)  # no test asserts a time
 @given(domains, st.integers(0, 2**32))
 def test_a_draw_lies_in_its_domain(domain: Domain, seed: int):
     value = domain.draw(random.Random(seed))
@@ -48,6 +49,7 @@ def test_a_draw_lies_in_its_domain(domain: Domain, seed: int):
     assert domain.draw(random.Random(seed)) == value
 
 
+@settings(deadline=None)  # no test asserts a time
 @given(domains.filter(lambda domain: domain.size < 200))
 def test_size_is_the_number_of_values(domain: Integer | Real | Choice):
     if isinstance(domain, Integer):

@@ -100,7 +100,7 @@ def without_notes(lines: list[dict]) -> list[dict]:
 def test_trials_that_differ_in_the_second_stage_share_the_first(uncut, tiny_data, tmp_path):
     for name, changes in {"one": {"lr": 1e-3}, "two": {"lr": 2e-3, "epochs": 1}}.items():
         finish(two_staged(tiny_data, tmp_path / name, **changes))
-    opened = records.read_lines(stage_of(tmp_path / "one") / "attempts.jsonl")
+    opened = records.scan(stage_of(tmp_path / "one") / "attempts.jsonl").sound
     assert [line["event"] for line in opened] == ["open", "epoch", "epoch", "open"]
     assert stage_of(tmp_path / "one").name == stage_of(uncut["folder"]).name
 

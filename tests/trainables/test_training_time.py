@@ -110,7 +110,7 @@ def test_of_a_trial_that_was_interrupted(flat, folder):
     opened(flat, folder).epoch()
     finish(opened(flat, folder, known_epoch=1))
     lines = trial_log.read(folder / "metrics.jsonl")
-    events = records.read_lines(folder / "attempts.jsonl")
+    events = records.scan(folder / "attempts.jsonl").sound
     values, reasons = training_time(lines, events, CPU)
     assert reasons.keys() == ON_GPUS
     whole = sum(line.metrics["train_seconds"] for line in lines)

@@ -44,7 +44,7 @@ def test_what_a_trial_leaves_behind(whole, tiny_data):
     assert facts["data"]["name"] == "tiny"
     assert facts["workers"] == {"count": 1, "device": "cpu"}
     assert facts["versions"]["torch"]
-    events = [(e["event"], e["epoch"]) for e in records.read_lines(folder / "attempts.jsonl")]
+    events = [(e["event"], e["epoch"]) for e in records.scan(folder / "attempts.jsonl").sound]
     assert events == [("open", 0), ("epoch", 1), ("epoch", 2), ("epoch", 3), ("epoch", 4)]
 
 

@@ -45,7 +45,7 @@ def test_stopped_after_every_epoch(whole, flat, folder):
     for known in range(EPOCHS):
         opened(flat, folder, known).epoch()
     assert_as_whole(whole, folder)
-    attempts = records.read_lines(folder / "attempts.jsonl")
+    attempts = records.scan(folder / "attempts.jsonl").sound
     assert [e["epoch"] for e in attempts if e["event"] == "epoch"] == [1, 2, 3, 4]
 
 
@@ -64,11 +64,11 @@ def test_cut_within_an_epoch(whole, flat, folder, monkeypatch, owner, name, numb
         patch.setattr(owner, name, cut)
         with pytest.raises(Cut):
             trial.epoch()
-    assert len(records.read_lines(folder / "metrics.jsonl")) == number - 1
+    assert len(records.scan(folder / "metrics.jsonl").sound) == number - 1
     trial = opened(flat, folder, number - 1)
     assert told(finish(trial)) == told(whole["lines"][number - 1 :])
     assert_as_whole(whole, folder, trial)
-    attempts = records.read_lines(folder / "attempts.jsonl")
+    attempts = records.scan(folder / "attempts.jsonl").sound
     begun = [e["epoch"] for e in attempts if e["event"] == "epoch"]
     assert begun == sorted([*range(1, EPOCHS + 1), number])
 

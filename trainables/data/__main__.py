@@ -86,6 +86,7 @@ def _published(_: argparse.Namespace) -> None:
 def _make(options: argparse.Namespace) -> None:
     if options.name not in names():
         raise unknown(options.name, names())
+    options.home.prepare()
     with _bar(f"making {options.name}") as progress:
         dataset = locate(options.name, options.home.data, progress)
     _say(f"{dataset.path}: {_summary(dataset)}")
@@ -104,6 +105,8 @@ def _show(options: argparse.Namespace) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    if options.name in names():  # it may have to be made
+        options.home.prepare()
     with _bar(f"opening {options.name}") as progress:
         dataset = locate(options.name, options.home.data, progress)
     table = Table("class", title=escape(f"{dataset.name}: {_summary(dataset)}"))

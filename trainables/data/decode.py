@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Must change when the same bytes would give other pixels: it keeps decoded caches apart.
-DECODE_VERSION = 1
+DECODE_VERSION = 2
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 64_000_000
 ORIENTATION = 0x0112

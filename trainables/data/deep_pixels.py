@@ -1,8 +1,8 @@
 """Pixels of 16 bits: what their values are, and what is white.
 
 Cameras and microscopes write 10, 12 or 14 bits into files of 16. Pillow keeps 16 bits of grey
-pixels and the upper byte of coloured ones; the lower byte is had by reading those the other way
-round.
+pixels and the upper byte of others; the lower byte is had by reading coloured ones the other way
+round, and grey ones with transparency byte by byte.
 
 H, W = pixels, C = channels.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.dataset import WHOLE
+from trainables.data.png import bytes_as_channels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,6 +43,9 @@ def values(image: "Image", encoded: bytes) -> NDArray[np.integer] | None:
     raw_mode = _raw_mode(image)
     if ";16" not in raw_mode:
         return None
+    if raw_mode == "LA;16B" and image.format == "PNG":  # which Pillow makes RGBA
+        halves = np.asarray(bytes_as_channels(encoded, image.size)).astype(np.uint16)
+        return (halves[..., ::2] << 8 | halves[..., 1::2])[..., [0, 0, 0, 1]]
     upper = np.asarray(image).astype(np.uint16)
     return upper << 8 | _lower(encoded, image.format, raw_mode)
 
@@ -59,7 +63,7 @@ def _told(tile: Any) -> tuple[str, ...]:
 
 
 def _lower(encoded: bytes, kind: str | None, raw_mode: str) -> NDArray[np.uint16] | int:
-    """The lower bytes; their middle where Pillow has no way to them (grey with transparency)."""
+    """The lower bytes; their middle where Pillow has no way to them."""
     from PIL import Image
 
     layout, _, order = raw_mode.partition(";")

@@ -78,6 +78,7 @@ def _analysis(model: torch.nn.Module, image: torch.Tensor) -> "FlopCountAnalysis
     """fvcore is imported here, so that a machine without it can still measure."""
     with warnings.catch_warnings():  # fvcore scripts a loss when imported, which torch deprecates
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # as PyTorch 2.11 says it
         from fvcore.nn import FlopCountAnalysis
     return FlopCountAnalysis(model, image)
 

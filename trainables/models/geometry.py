@@ -31,15 +31,21 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patches:
-    """How an image is cut: exactly one of `grid` (tokens a side) and `patch` (pixels) is given."""
+    """How an image is cut: either `grid` (tokens per side) or `patch` (pixels) is given."""
 
     grid: int | None = None
     patch: int | None = None
 
     def patch_size(self, image_size: int) -> int:
-        """Pixels a side of a patch; raises ValueError if the image cannot be cut so."""
+        """Height and width of a patch in pixels.
+
+        Raises:
+            ValueError: The image cannot be cut so.
+        """
         if (self.grid is None) == (self.patch is None):
-            raise ValueError("exactly one of grid (tokens a side) and patch (pixels) must be given")
+            raise ValueError(
+                "exactly one of grid (tokens per side) and patch (pixels) must be given"
+            )
         name, side = ("grid", self.grid) if self.patch is None else ("patch", self.patch)
         if not side or side < 1 or image_size % side:
             fits = [d for d in range(1, image_size + 1) if image_size % d == 0]

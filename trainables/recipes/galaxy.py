@@ -1,4 +1,4 @@
-"""The galaxy paper's: Adam, StepLR once an epoch, turned and mirrored images, no mixed precision.
+"""The galaxy paper's: Adam, StepLR once per epoch, turned and mirrored images, no mixed precision.
 
 Source: the training notebooks behind `galaxy_runs.csv`. No weight decay, warm-up or clipping; cross
 entropy with class weights; batches of 64; the learning rate is that of most of its best runs.

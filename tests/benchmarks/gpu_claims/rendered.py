@@ -11,7 +11,7 @@ STORED_PX, TOY_STORED_PX = 424, 64
 
 
 def galaxies(scale: Scale) -> tuple[Dataset, Path]:
-    """A data set, and the JPEGs of its training images in a folder a class."""
+    """A data set, and the JPEGs of its training images in one folder per class."""
     folder = scale.scratch / "galaxies"
     if (folder / "shards" / "dataset.json").exists():
         return open_dataset(folder / "shards"), folder / "files"

@@ -68,10 +68,19 @@ def test_fewer_bits_in_sixteen(mode, bits):
     assert decode(data, 256, 8).max() == 255  # what is above white is white
 
 
-def sixteen_bit_png(pixels: np.ndarray, colour_type: int, *more: tuple[bytes, bytes]) -> bytes:
+# first row and column, and step, of each pass of an interlaced PNG
+ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2))
+ADAM7 += ((1, 0, 2, 1),)
+
+
+def sixteen_bit_png(
+    pixels: np.ndarray, colour_type: int, *more: tuple[bytes, bytes], interlaced: bool = False
+) -> bytes:
     height, width = pixels.shape[:2]
-    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    passes = [pixels[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [pixels]
+    rows = [row for part in passes if part.size for row in part]
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, interlaced)
     chunks = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(map(chunk, *zip(*chunks, strict=True)))
 
@@ -119,12 +128,15 @@ def test_colours_of_sixteen_bits_keep_their_lower_byte(kind, channels):
     assert decode(data, 16).max() == 4095 // 256  # the whole range, where that is asked for
 
 
-def test_grey_of_sixteen_bits_with_transparency():
-    """Pillow gives no way to its lower byte: the brightness is right, with fewer levels."""
-    pixels = np.zeros((4, 4, 2), np.uint16)
-    pixels[..., 0], pixels[..., 1] = 2048, 65_535
-    seen = decode(sixteen_bit_png(pixels, 4), 4, 12)
-    assert np.abs(seen.astype(int) - 128).max() <= 16
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_grey_of_sixteen_bits_with_transparency_keeps_its_lower_byte(interlaced):
+    pixels = np.random.default_rng(0).integers(0, 4096, (16, 16, 2), np.uint16)
+    pixels[0, 0], pixels[..., 1] = 4095, 65_535
+    data = sixteen_bit_png(pixels, 4, interlaced=interlaced)
+    assert peak(data) == 4095
+    seen = decode(data, 16, 12)
+    assert np.abs(seen - pixels[..., 0] * 255.0 / 4095).max() <= 1
+    assert decode(data, 16).max() == 4095 // 256
 
 
 def test_eight_bits_have_no_peak():

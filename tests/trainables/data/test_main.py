@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import stat
 
 import numpy as np
 import pytest
@@ -38,6 +39,15 @@ def home(tmp_path):
 
 def imported(source, home, *more: str) -> int:
     return main(["import", str(source), "--to", "my-birds", "--home", str(home), *more])
+
+
+@pytest.mark.parametrize("command", ["import", "make", "show"])
+def test_a_home_that_is_made_here_is_for_its_owner_only(source, home, command):
+    if command == "import":
+        assert imported(source, home) == 0
+    else:
+        assert main([command, "digits", "--home", str(home)]) == 0
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
 def test_imported_and_found_by_name(source, home, capsys):

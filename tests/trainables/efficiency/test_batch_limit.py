@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables.efficiency import batch_limit
@@ -29,6 +29,7 @@ class Device:
             raise self.error("too much")
 
 
+@settings(deadline=None)  # no test asserts a time
 @given(holds=st.integers(1, 10**6), most=st.integers(1, 2**17))
 def test_finds_the_limit_to_a_few_percent_in_few_tries(holds, most):
     device = Device(holds)
@@ -90,6 +91,7 @@ def test_sizes_near_the_limit():
     assert sizes_near(0) == ()
 
 
+@settings(deadline=None)  # no test asserts a time
 @given(st.integers(1, 10**6))
 def test_sizes_near_a_limit_do_not_exceed_it(limit):
     sizes = sizes_near(limit)

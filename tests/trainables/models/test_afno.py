@@ -1,17 +1,16 @@
 """AFNO is a complex network applied to every frequency, block by block."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import conv2d, gelu, layer_norm
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.models.attention import afno
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 D, GRID = 12, (3, 4)
 GEOMETRY = Geometry(width=D, heads=1, grid=GRID, prefix=0)
 

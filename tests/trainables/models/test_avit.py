@@ -1,18 +1,17 @@
 """A-ViT is a loop over tokens, each of which remembers whether it has halted."""
 
-from functools import partial
 from math import exp, log, pi, sqrt
 from typing import Any
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.efficiency.count import count
 from trainables.models import auxiliary
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 SHELL = {"depth": 5, "dim": 8, "heads": 2, "grid": 3, "qkv_bias": True}
 SIZES = {"image_size": 12, "num_classes": 3}
 GATE = {"gate_scale": 2.0, "gate_center": 1.5}

@@ -1,18 +1,17 @@
 """CvT's attention by loops over heads and windows; its shapes, counts and class token."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.efficiency.published import counted
 from trainables.models.geometry import Geometry
 from trainables.models.whole import cvt
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GRID = (5, 4)
 TINY = {"width": 8, "heads": 2, "depth_3": 2, "mlp_ratio": 2.0}
 

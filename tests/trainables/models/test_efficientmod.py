@@ -1,18 +1,17 @@
 """EfficientMod's context is a convolution, its values are modulated position by position."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import gelu, linear
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.models.block import Branch, PreNorm
 from trainables.models.whole import efficientmod
 from trainables.models.whole.efficientmod import Modulation, ModulationBlock
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 SMALL = {"dim": 4, "depth": 2, "attention_depth": 1, "heads": 2}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.efficiency.count import count
 from trainables.models.attention import softmax
@@ -15,7 +16,6 @@ from trainables.models.geometry import Geometry
 from trainables.models.reduction import evit
 from trainables.models.schedule import set_progress
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(3, 4))
 N, D, H = GEOMETRY.tokens, GEOMETRY.width, GEOMETRY.heads
 DEPTH, REDUCING = 4, {1, 2, 3}

@@ -1,18 +1,17 @@
 """FNet is a product with two explicit Fourier matrices."""
 
 import math
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import conv2d, gelu, layer_norm
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.models.attention import fnet
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=1, grid=(2, 3))
 N, D = GEOMETRY.tokens, GEOMETRY.width
 SCALES = {"forward": N * D, "ortho": math.sqrt(N * D), "backward": 1}

@@ -1,14 +1,12 @@
 """GFNet is a circular convolution of every channel, as large as the grid."""
 
-from functools import partial
-
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention import gfnet
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 D = 4
 
 

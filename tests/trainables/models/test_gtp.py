@@ -1,17 +1,16 @@
 """GTP is a loop over edges and patches."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.efficiency.count import count
 from trainables.models.reduction import gtp
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 SHELL = {"depth": 4, "dim": 8, "heads": 2, "grid": 4, "qkv_bias": True}
 SIZES = {"image_size": 16, "num_classes": 3}
 OWN = {"propagated": 3, "theta": 0.7, "alpha": 0.4, "neighbours": 2}

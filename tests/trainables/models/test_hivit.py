@@ -1,18 +1,17 @@
 """HiViT's early stages look at one token's pixels, its attention knows how far tokens lie apart."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.models.geometry import Geometry
 from trainables.models.resize import resize
 from trainables.models.whole import hivit
 from trainables.models.whole.hivit import Merge, RelativeAttention
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GRID = (3, 4)
 GEOMETRY = Geometry(width=12, heads=3, grid=GRID, prefix=0)
 N, D = GEOMETRY.tokens, GEOMETRY.width
@@ -128,7 +127,7 @@ def test_the_small_network_of_the_paper():
 def test_all_mistakes_are_told_at_once():
     wrong = {"grid": 14, "dim": 30, "heads": 4, "early_depth": 0, "mlp_ratio": 0.5}
     with pytest.raises(
-        ValueError, match=r"multiple of 4 patches a side \(such as .*given 14 "
+        ValueError, match=r"multiple of 4 patches per side \(such as .*given 14 "
     ) as e:
         models.build("hivit", wrong, image_size=56, num_classes=2)
     for part in (

@@ -1,14 +1,12 @@
 """Hydra is cosine-kernel attention with as many heads as channels, written without a matrix."""
 
-from functools import partial
-
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention import hydra
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=5, grid=(2, 3))  # heads that divide nothing are no matter
 N, D = GEOMETRY.tokens, GEOMETRY.width
 

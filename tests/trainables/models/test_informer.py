@@ -1,15 +1,14 @@
 """Informer is softmax attention where every query is kept, and Algorithm 1 elsewhere."""
 
-from functools import partial
 from math import sqrt
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention import informer, softmax
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(4, 5))
 N, D = GEOMETRY.tokens, GEOMETRY.width
 ALL = N  # a factor that keeps every query

@@ -1,14 +1,12 @@
 """The Linear Transformer equals its N x N matrix, which it never makes."""
 
-from functools import partial
-
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention import linear_transformer
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(4, 5))
 N, D = GEOMETRY.tokens, GEOMETRY.width
 

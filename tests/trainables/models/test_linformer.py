@@ -1,19 +1,18 @@
 """Linformer is exact softmax attention where nothing is shortened, and its equation elsewhere."""
 
 import math
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.models.attention import linformer, softmax
 from trainables.models.geometry import Geometry
 from trainables.models.resize import resize
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(2, 3))
 N, D = GEOMETRY.tokens, GEOMETRY.width
 

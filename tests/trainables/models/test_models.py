@@ -26,7 +26,7 @@ SIZES = {"depth", "dim", "width", "heads", "grid", "groups", "serial_depth", "ex
 UNREAD = {"cvt": r"blocks\.2\.\d+\.mix\.1\.q\.(local|norm)\."}
 NO_FILES = {"vit_base": {"weights": "random"}}
 IMAGE_SIZES = (56, 64, 112, 192, 224, 384)
-DRAWS = 200
+FEW, MANY = 6, 48  # configurations of a space
 
 SHELLS = [name for name in models.names() if vit.Config in models.kinds(name)]
 SLOW = ("halonet", "nextvit", "vit_base")  # whose smallest configurations are large
@@ -166,7 +166,7 @@ def test_other_numbers_of_channels_and_classes(name, images):
     assert model(images(3)[:, :1]).shape == (3, 2)
 
 
-@every_model
+@every_model_in_time
 def test_samples_of_a_batch_do_not_know_each_other(model, images):
     model, batch = model.double(), images(4, torch.float64)
     together = model(batch)
@@ -179,7 +179,7 @@ def test_samples_of_a_batch_do_not_know_each_other(model, images):
     assert not torch.allclose(model(changed)[2], together[2])
 
 
-@every_model
+@every_model_in_time
 def test_every_patch_of_the_image_is_seen(name, model, images):
     batch = images(1).requires_grad_()
     model(batch).square().sum().backward()
@@ -188,7 +188,7 @@ def test_every_patch_of_the_image_is_seen(name, model, images):
     assert seen > (0.5 if name == "routing" else 0.99)  # what no cluster picks is not seen
 
 
-@every_model
+@every_model_in_time
 def test_gradients_reach_every_parameter(name, images):
     model = seeded(name, drop_path=0.0).train()
     set_progress(model, 0.01)  # where what is blended out later is there
@@ -203,7 +203,7 @@ def test_gradients_reach_every_parameter(name, images):
     assert [path for path in wrong if not re.search(UNREAD.get(name, "$^"), path)] == []
 
 
-@every_model
+@every_model_in_time
 def test_evaluation_repeats(model, images):
     with torch.inference_mode():
         torch.testing.assert_close(model(images(3)), model(images(3)), rtol=0, atol=0)
@@ -343,6 +343,12 @@ def test_autocast(name, model, images, dtype):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
+def every_space() -> list[Any]:
+    """Many configurations of each, and a few of those that are built in time."""
+    many = [pytest.param(name, MANY, marks=pytest.mark.slow) for name in models.names()]
+    return many + [pytest.param(name, FEW) for name in SHELLS]
+
+
 @pytest.fixture
 def _no_initial_values(monkeypatch):
     """What weights are drawn takes half of the time, and on the meta device there are none."""
@@ -350,8 +356,7 @@ def _no_initial_values(monkeypatch):
         monkeypatch.setattr(layer, "reset_parameters", lambda _: None)
 
 
-@pytest.mark.parametrize("draws", [12, pytest.param(DRAWS, marks=pytest.mark.slow)])
-@every_model_in_time
+@pytest.mark.parametrize(("name", "draws"), every_space())
 @pytest.mark.usefixtures("_no_initial_values")
 def test_every_configuration_of_the_space_is_built(name, draws):
     sizes, built = supported(name), set()

@@ -1,14 +1,12 @@
 """PolySA is its polynomial, token by token; its weights follow the grid."""
 
-from functools import partial
-
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention import polysa
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(2, 3))
 N, D, H = GEOMETRY.tokens, GEOMETRY.width, GEOMETRY.heads
 

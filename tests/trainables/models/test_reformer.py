@@ -1,15 +1,14 @@
 """Reformer is full attention with shared queries and keys where two chunks hold every token."""
 
-from functools import partial
 from math import sqrt
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention import reformer
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(3, 4))
 N, D = GEOMETRY.tokens, GEOMETRY.width  # 13 tokens
 

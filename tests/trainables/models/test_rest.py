@@ -1,18 +1,17 @@
 """ResT's attention by loops over heads and windows; half precision; its shapes and counts."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import layer_norm
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.efficiency.published import counted
 from trainables.models.geometry import Geometry
 from trainables.models.whole import rest
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GRID = (5, 4)
 TINY = {"width": 8, "depth_1": 1, "depth_2": 1, "depth_3": 1, "depth_4": 1}
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss, normalize
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models import auxiliary
 from trainables.models.attention import routing, softmax
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(2, 5))
 N, D, H = GEOMETRY.tokens, GEOMETRY.width, GEOMETRY.heads
 

@@ -1,15 +1,14 @@
 """Sinkhorn attention is softmax attention in one bucket, and a naive loop over several."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention import sinkhorn, softmax
 from trainables.models.geometry import Geometry
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(4, 4), prefix=0)
 N, D = GEOMETRY.tokens, GEOMETRY.width
 

@@ -1,15 +1,13 @@
 """SLAB's attention is a matrix of N x N weights, its norm LayerNorm and then RepBN."""
 
-from functools import partial
-
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention import slab
 from trainables.models.geometry import Geometry
 from trainables.models.schedule import set_progress
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GRID = (3, 4)
 GEOMETRY = Geometry(width=12, heads=3, grid=GRID, prefix=0)
 N, D = GEOMETRY.tokens, GEOMETRY.width

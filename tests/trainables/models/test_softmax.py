@@ -1,15 +1,13 @@
 """Softmax attention against the matrices of its equation, in float64."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models.attention.softmax import Attention, Config
 from trainables.models.geometry import Geometry
-
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 
 
 def attention(width: int = 12, heads: int = 3, **config) -> Attention:

@@ -1,6 +1,5 @@
 """STViT's windows are parts of the map, its semantic tokens are asked for and recovered from."""
 
-from functools import partial
 from math import ceil
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.models.block import Branch
 from trainables.models.geometry import Geometry
@@ -15,7 +15,6 @@ from trainables.models.resize import resize
 from trainables.models.whole import stvit
 from trainables.models.whole.stvit import CrossBlock, SemanticStage, WindowAttention, cut, uncut
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 SMALL = {"grid": 14, "dim": 8, "heads": 2, "depth": 1, "token_depth": 1}
 
 

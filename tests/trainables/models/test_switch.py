@@ -1,15 +1,13 @@
 """Switch is the MLP where there is one expert, and a loop over tokens elsewhere."""
 
-from functools import partial
-
 import pytest
 import torch
 from torch import nn
 
+from tests.trainables.models.exact import assert_exact
 from trainables.models import auxiliary
 from trainables.models.feedforward.switch import Config, FeedForward
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 D, F = 6, 10
 
 

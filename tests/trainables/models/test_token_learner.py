@@ -1,16 +1,15 @@
 """TokenLearner is a loop over learned tokens between two plain trunks."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.efficiency.count import count
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 SHELL = {"depth": 4, "dim": 8, "heads": 2, "grid": 3, "layer_scale": 0.5}
 
 

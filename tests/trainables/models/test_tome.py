@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.efficiency.count import count
 from trainables.models.attention import softmax
@@ -15,7 +16,6 @@ from trainables.models.block import MLP, Branch, Layers
 from trainables.models.geometry import Geometry
 from trainables.models.reduction import tome
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 GEOMETRY = Geometry(width=12, heads=3, grid=(3, 4))
 N, D, H = GEOMETRY.tokens, GEOMETRY.width, GEOMETRY.heads
 

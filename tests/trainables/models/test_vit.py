@@ -1,18 +1,17 @@
 """The shell with its options: class attention, pooling, orders of norms, drop path."""
 
 import re
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import layer_norm
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.models.block import DropPath
 from trainables.models.class_attention import ClassAttention
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 TIMM_NAMES = {
     r"^embed": "patch_embed.proj",
     r"^position": "pos_embed",

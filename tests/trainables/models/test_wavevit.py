@@ -1,6 +1,5 @@
 """Wave-ViT's attention by loops over heads and windows; Haar's wavelets; its shapes and counts."""
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -8,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn.functional import layer_norm
 
+from tests.trainables.models.exact import assert_exact
 from trainables import models
 from trainables.efficiency.published import counted
 from trainables.models.geometry import Geometry
 from trainables.models.whole import wavevit
 
-assert_exact = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 WIDTH, HEADS = 8, 2
 TINY = {"dim_head": 4, "depth_1": 1, "depth_2": 1, "depth_3": 1, "depth_4": 1}
 

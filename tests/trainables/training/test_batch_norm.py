@@ -56,6 +56,7 @@ def team(tmp_path_factory) -> list[dict]:
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
+@pytest.mark.slow  # two processes; a whole trial of two workers is among the quick tests
 def test_a_team_normalises_as_one(team):
     model = network().train()
     output = model(samples())

@@ -6,7 +6,7 @@ classes, so the shape has to be read; how visible bars and arms are is drawn fro
 so that some galaxies cannot be told apart, as in the sky. Source of the classes: Willett et al.
 2013 (Galaxy Zoo 2) as grouped by Lin et al., arXiv:2110.01024.
 
-Letters: H = W = pixels a side of the grid on which a galaxy is rendered.
+Letters: H = W = height and width in pixels of the grid on which a galaxy is rendered.
 """
 
 import io

@@ -118,7 +118,7 @@ def _mistakes(split: int, part: Mapping[str, NDArray[Any]]) -> list[str]:
         mistakes.append(f"images{of} are {images.dtype}; wanted: numbers")
     if labels.dtype.kind not in "iuU" or labels.shape not in ((len(labels),), (len(labels), 1)):
         said = f"labels{of} are {labels.dtype} shaped {labels.shape}"
-        mistakes.append(f"{said}; wanted: whole numbers or texts, one an image")
+        mistakes.append(f"{said}; wanted: whole numbers or texts, one per image")
     if len(images) != len(labels):
         mistakes.append(f"{len(images)} images{of} and {len(labels)} labels; give one for each")
     return mistakes

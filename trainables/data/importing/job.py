@@ -31,7 +31,7 @@ from trainables.errors import Exit
 
 SHOWN = 20
 SAMPLED = 16
-RECORD = "import.json"
+ORIGIN = "import.json"
 LEFT_OUT = "skipped.csv"
 
 Note = Callable[[str], None]
@@ -94,7 +94,7 @@ class ImportJob:
         return digest.hexdigest()
 
     def _journal(self, key: str, note: Note) -> Journal:
-        """The journal of this import, with its plan made."""
+        """The journal of this import: the one to go on with, or a new one."""
         file = self.part / "journal.sqlite"
         if file.exists():
             if (journal := self._continued(file, key)) is not None:
@@ -146,8 +146,8 @@ class ImportJob:
         bad = self._bad(journal)
         if bad:
             _write_bad(complete / LEFT_OUT, bad)
-        record = {"key": key, "origin": self.origin, "left_out": len(bad)}
-        (complete / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        made = {"key": key, "origin": self.origin, "left_out": len(bad)}
+        (complete / ORIGIN).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
         complete.rename(self.target)
         return replace(dataset, path=self.target)
 
@@ -190,7 +190,7 @@ class ImportJob:
         return [*self.listing.problems, *written]
 
     def _accept(self, journal: Journal, skip_bad: bool, note: Note) -> None:
-        """Raises DataError if images are bad and not to be left out, or a class lost its last."""
+        """See that the data set can do without its bad images; DataError says why it cannot."""
         bad = self._bad(journal)
         if bad and not skip_bad:
             _write_bad(self._problems_file, bad)
@@ -232,7 +232,7 @@ class ImportJob:
     def _imported_before(self, key: str) -> Dataset:
         """The data set at the target; ImportRequestError if it is not of the same import."""
         try:
-            same = json.loads((self.target / RECORD).read_bytes())["key"] == key
+            same = json.loads((self.target / ORIGIN).read_bytes())["key"] == key
         except (OSError, ValueError, KeyError, TypeError):
             same = False
         if same:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+# `plan` holds the key and the size of chunks; interrupted imports of earlier versions have it
 _TABLES = """
 BEGIN;
 CREATE TABLE IF NOT EXISTS plan (key TEXT NOT NULL, rows_per_chunk INTEGER NOT NULL);
@@ -34,7 +35,7 @@ class Bad:
 
 
 class Journal:
-    """The record of one import; `key` names what was asked for."""
+    """What one import has done; `key` names what was asked for."""
 
     def __init__(self, path: Path):
         self._connection = sqlite3.connect(path)

@@ -103,7 +103,7 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
             if line.strip():
                 entry = json.loads(line)
                 if not isinstance(entry, dict):
-                    raise DataError([f"{path}, line {number}: no JSON object; write one a line"])
+                    raise DataError([f"{path}, line {number}: no JSON object; write one per line"])
                 yield entry
 
 

@@ -38,7 +38,7 @@ def layout(tree: Tree, classes: Sequence[str] | None = None, within: str = "") -
     inside = tree.folders(within)
     if not inside:
         raise NoClassesError(
-            [f"{_at(tree, within)}: no folder in it; images belong in one a class"]
+            [f"{_at(tree, within)}: no folder in it; images belong in folders, one per class"]
         )
     splits = {} if classes and set(inside) <= set(classes) else _splits(inside)
     if len(inside) == 1 and not splits and _is_wrapping(tree, _in(within, inside[0])):

@@ -27,7 +27,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add("--id-column", metavar="COLUMN", help="column that names the image")
     add("--label-column", metavar="COLUMN", help="column of its class")
     add("--split-column", metavar="COLUMN", help="column of its split")
-    add("--classes", nargs="+", metavar="CLASS", help="classes by number, or a file, one a line")
+    add("--classes", nargs="+", metavar="CLASS", help="classes by number, or a file, one per line")
     shares = f"shares of {', '.join(SPLITS)} where the source has no splits (default: .8 .1 .1)"
     add("--splits", nargs=3, type=float, default=SHARES, metavar="SHARE", help=shares)
     add("--seed", type=int, default=0, help="of the splits (default: 0)")
@@ -65,6 +65,7 @@ def run(
     form = given.form or forms.recognised(given.images, options)
     note(f"{given.images} is read as {form}")
     listing = forms.load(form).listing(given.images, options)
+    given.home.prepare()
     return import_(
         replace(listing, about=_about(listing.about, given)),
         given.home.data / given.to,

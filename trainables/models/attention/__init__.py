@@ -1,4 +1,4 @@
-"""Token mixers for the plain shell, one a file.
+"""Token mixers for the plain shell, one per file.
 
 A file holds `Config`, a frozen dataclass of its own hyperparameters, and `Attention(geometry,
 config)`, a module from (B, N, D) to (B, N, D) that raises ValueError for what cannot be built. It

@@ -18,7 +18,8 @@ PUBLISHED = {"FocalNet-Ti-Srf": {}, "FocalNet-S-Srf": {"depth": 18}}
 class Config:
     """`width` is the first stage's, doubled by each next one; stages of 2, 2, `depth`, 2 blocks.
 
-    `levels` of context are gathered by convolutions, the first of `focal_window` positions a side.
+    `levels` of context are gathered by convolutions; the first has `focal_window` positions per
+    side.
     """
 
     width: int = 96

@@ -23,7 +23,7 @@ PUBLISHED = {"HaloNet-H1": {"architecture": "halonet_h1"}}
 class Config:
     """`architecture` as timm calls it; `halo` is the border of a block, in positions.
 
-    A block has `block_size` positions a side; None takes the last map as one block: 8 at 256 px,
+    A block has `block_size` positions per side; None takes the last map as one block: 8 at 256 px,
     as published, 7 at 224.
     """
 
@@ -50,7 +50,7 @@ class Config:
         elif self.block(image_size) < 1 or last % self.block(image_size):
             fits = ", ".join(str(size) for size in range(1, last + 1) if last % size == 0)
             wrong.append(
-                f"block_size must divide the last map's {last} positions a side "
+                f"block_size must divide the last map's {last} positions per side "
                 f"(allowed: {fits}), given {self.block_size}"
             )
         return wrong
@@ -83,7 +83,7 @@ class Model(TimmModel):
         )
 
     def resampled(self, source: "Model") -> dict[str, torch.Tensor]:
-        """The tables of relative positions, one entry an offset, follow linearly."""
+        """The tables of relative positions, one entry per offset, follow linearly."""
         old, fresh = source.state_dict(), self.state_dict()
         return {
             name: over_length(old[name], len(fresh[name]))

@@ -18,7 +18,7 @@ from trainables.models.ranges import range_mistakes
 from trainables.models.resize import over_grid
 from trainables.models.whole_model import WholeModel
 
-MERGED = 4  # finest patches a side in a token of the last stage
+MERGED = 4  # finest patches per side in a token of the last stage
 NORM_EPS = 1e-6
 _RANGES = {
     "dim": (1, 65_536),
@@ -56,7 +56,7 @@ class Config(Patches):
         if not wrong and image_size // self.patch_size(image_size) % MERGED:
             patch = self.patch_size(image_size)
             wrong.append(
-                f"HiViT needs a multiple of {MERGED} patches a side (such as 28, 48 or 56), "
+                f"HiViT needs a multiple of {MERGED} patches per side (such as 28, 48 or 56), "
                 f"given {image_size // patch} patches of {patch} px"
             )
         wrong += range_mistakes(self, **_RANGES)

@@ -2,8 +2,8 @@
 
 Stages 1, 2 and 4 are those of Swin (Liu et al. 2021). In stage 3 every window is summed up in a
 few tokens, further blocks see only these, and the last block recovers the map from them.
-Published for 224 px, here of any size whose maps fit a window. B batch, n windows a side, w
-positions and s semantic tokens a side of one, T = n s, D channels; maps are (B, side, side, D).
+Published for 224 px, here of any size whose maps fit a window. B batch, n windows per side, w
+positions and s semantic tokens per side of one, T = n s, D channels; maps are (B, side, side, D).
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Config(Patches):
     """`grid` or `patch` are those of the first stage; every stage halves the map.
 
     `dim` and `heads` are the first stage's, every stage doubles them. Stages 1, 2 and 4 have
-    `depth` blocks, stage 3 has `token_depth` among its semantic tokens, `samples` a side of a
+    `depth` blocks, stage 3 has `token_depth` among its semantic tokens, `samples` per side of a
     window. Windows have the side nearest to `window` that fits the maps of all stages.
     `layer_scale` is the initial LayerScale of all blocks but the first of stage 3, `drop_path` the
     last block's rate, rising linearly.

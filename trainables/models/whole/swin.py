@@ -19,7 +19,7 @@ PUBLISHED = {"Swin-Ti-W/7/4": {}, "Swin-S-W/7/4": {"depth": 18}}
 class Config:
     """`width` is the first stage's, doubled by each next one; its heads are `head_dim` wide.
 
-    The stages have 2, 2, `depth` and 2 blocks; `window` counts positions a side.
+    The stages have 2, 2, `depth` and 2 blocks; `window` counts positions per side.
     """
 
     width: int = 96

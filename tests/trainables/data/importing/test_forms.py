@@ -60,7 +60,7 @@ def mistake(form, source: Path, **options) -> str:
     return str(caught.value)
 
 
-# a folder a class
+# one folder per class
 
 
 def test_names_that_cannot_be_printed_are_told(tmp_path):

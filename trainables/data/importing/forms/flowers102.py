@@ -2,7 +2,7 @@
 
 `setid.mat` gives the splits: `trnid` is train, `valid` valid and `tstid` test (1,020, 1,020 and
 6,149 images). The files name no class: names are "1" to "102", unless `cat_to_name.json` (an object
-of number and name) or `labels.txt` (a name a line) stands beside, or they are given.
+of number and name) or `labels.txt` (one name per line) stands beside, or they are given.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A folder a class, SOURCE/CLASS/*.jpg; or a folder a split, SOURCE/{train,valid,test}/CLASS/*.jpg.
+"""One folder per class, SOURCE/CLASS/*.jpg; or SOURCE/{train,valid,test}/CLASS/*.jpg with splits.
 
 Splits may be called train, val, valid, validation and test, alone or with a word that all have
 (seg_train, seg_test), and not all need be there. Images may lie deeper inside their class; other

@@ -146,9 +146,9 @@ def _numbered(path: Path, meta: Path | None) -> dict[str, str]:
         raise DataError(
             [f"{path}: its numbers are explained in {META}; put {META} of the devkit beside it"]
         )
-    records = mat_variables(meta, "synsets")[0]
+    synsets = mat_variables(meta, "synsets")[0]
     try:
-        return {str(single(each["ILSVRC2012_ID"])): each["WNID"] for each in records}
+        return {str(single(each["ILSVRC2012_ID"])): each["WNID"] for each in synsets}
     except (KeyError, TypeError) as error:
         fix = "copy it again from the devkit"
         raise DataError([f"{meta}: its synsets have no ILSVRC2012_ID and WNID; {fix}"]) from error

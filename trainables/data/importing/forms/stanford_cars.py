@@ -60,8 +60,8 @@ def _add(images: Images, folder: str, annos: str, split: int, classes: int) -> N
     # Copies from elsewhere have the images one folder deeper.
     inside = f"{folder}/{folder}" if (images.source / folder / folder).is_dir() else folder
     listed = set()
-    for row, record in enumerate(_variable(images.source, annos, "annotations"), 1):
-        name, number = record.get("fname"), single(record.get("class"))
+    for row, annotation in enumerate(_variable(images.source, annos, "annotations"), 1):
+        name, number = annotation.get("fname"), single(annotation.get("class"))
         path = f"{inside}/{name}"
         if not isinstance(name, str) or escapes(name):
             images.problems.append((f"{annos}, row {row}", f"fname is {name!r}, no name of a file"))
