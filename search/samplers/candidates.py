@@ -123,7 +123,7 @@ def _at(domain: Integer | Real, place: float) -> Value:
     forth, back = (math.log, math.exp) if log else (float, float)
     found = min(high, max(low, back(forth(low) + place * (forth(high) - forth(low)))))
     if isinstance(domain, Real):
-        return found
+        return float(found)
     return int(low + round((found - low) / domain.step) * domain.step)
 
 
@@ -137,10 +137,12 @@ def _neighbour(values: tuple[Value, ...], value: Value, rng: random.Random) -> V
 
 
 def refusal(feasibility: Feasibility) -> str:
-    """What keeps configurations from being trained, of those drawn the one that comes nearest."""
+    """That nothing new was found, and what of those drawn the nearest breaks."""
     pool = Candidates(feasibility, (), "refusal")
     rng = random.Random("refusal")
     drawn = pool.fresh(50) or [feasibility.space.draw(rng) for _ in range(50)]
     broken = [max(feasibility.excesses(params).values()) for params in drawn]
     excess, said = min(broken)
-    return said if excess > 0 else ""
+    detail = f" ({said})" if excess > 0 else ""
+    said = f"none was found that is new and keeps all limits{detail}"
+    return f"{said}; loosen the limit or widen the space"
