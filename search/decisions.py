@@ -1,18 +1,23 @@
 """What trains next: published points first, then what the sampler says; each decision numbered.
 
-With a decision goes why it was made, and what was news since the one before it. So each is a
-function of the sweep's seed, its number, and what was known, and can be replayed.
+With a decision goes why it was made, and what was news since the one before it: the trials that had
+changed, as (number, epoch, state). So each is a function of the sweep's seed, its number, and what
+was known, and can be replayed.
 """
 
 import math
+import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search.feasibility import Feasibility
-from search.record import Record
+from search.record import Record, State
 from search.roster import Roster
 from search.samplers import Resume, Sampler, Start
 from spaces.space import Value
+
+_BEGUN = (0, State.RUNNING.value)  # what a decision says of the trial that it begins
+_DRAWS = 50  # of what a published point leaves open
 
 
 class Decisions:
@@ -21,23 +26,39 @@ class Decisions:
     def __init__(self, sampler: Sampler, feasibility: Feasibility, roster: Roster):
         self._sampler, self._feasibility, self._roster = sampler, feasibility, roster
         self._number = 0
-        self._news: list[tuple[int, int, str]] = []
+        self._known: dict[int, tuple[int, str]] = {}  # of a trial, what the last decision knew
+        self._changed: dict[int, Record] = {}  # since then
         self._points: list[tuple[str, dict[str, Value]]] = []
         self._published = math.inf  # how many points may still be tried
         self._silent = False  # the sampler had nothing to say, and nothing has happened since
 
     def restore(self, earlier: Iterable[Mapping[str, Any]]) -> None:
-        """Know of the decisions of a sweep that goes on."""
+        """Know of the decisions of a sweep that goes on, and what has changed since the last."""
         for decision in sorted(earlier, key=lambda decision: decision["number"]):
             self._number = decision["number"] + 1
             self._sampler.restore(decision["why"])
+            self._known |= {number: (epoch, state) for number, epoch, state in decision["news"]}
+        for record in self._roster.records.values():
+            if record.decisions or not record.state.final:  # others were known from the beginning
+                self._changed[record.number] = record
 
     def publish(self, points: Mapping[str, Mapping[str, Value]], count: float) -> None:
-        """Have up to `count` of these points tried first, by the name of their source."""
-        fixed = self._feasibility.space.fixed
-        self._points += [(name, {**fixed, **params}) for name, params in points.items()]
+        """Have up to `count` of these points tried first, by the name of their source.
+
+        What a source says nothing of is drawn.
+        """
+        self._silent = False
+        self._points += [(name, self._whole(name, params)) for name, params in points.items()]
         tried = sum(bool(record.published) for record in self._roster.records.values())
         self._published = count - tried
+
+    def _whole(self, name: str, params: Mapping[str, Value]) -> dict[str, Value]:
+        space, rng = self._feasibility.space, random.Random(name)
+        drawn = ({**space.draw(rng), **params} for _ in range(_DRAWS))
+        first = next(drawn)
+        if space.params.keys() <= params.keys() or self._feasibility.holds(first):
+            return first
+        return next((found for found in drawn if self._feasibility.holds(found)), first)
 
     def next(self, *, start: bool) -> Start | Resume | None:
         """What trains next; without `start` no new configuration. None if nothing shall now."""
@@ -55,11 +76,14 @@ class Decisions:
 
     def noted(self, why: Mapping[str, Any]) -> dict[str, Any]:
         """A decision as it is kept."""
-        noted = {"number": self._number, "why": dict(why), "news": self._news}
-        self._number, self._news = self._number + 1, []
+        now = {n: (r.epoch, r.state.value) for n, r in sorted(self._changed.items())}
+        news = [[n, *found] for n, found in now.items() if self._known.get(n, _BEGUN) != found]
+        noted = {"number": self._number, "why": dict(why), "news": news}
+        self._known |= now
+        self._number, self._changed = self._number + 1, {}
         return noted
 
     def happened(self, record: Record) -> None:
         """Something is known of a trial that was not before."""
-        self._news.append((record.number, record.epoch, record.state.value))
+        self._changed[record.number] = record
         self._silent = False

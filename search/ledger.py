@@ -4,7 +4,6 @@ Optuna's own way of asking opens a transaction for each parameter and looks at a
 """
 
 import copy
-import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, cast
@@ -80,7 +79,7 @@ class Ledger:
             curve = self._curves.setdefault(number, {})
             curve[epoch] = list(values)
             self.note(number, **{_CURVE: curve})
-        elif math.isfinite(values[0]):
+        else:
             self._storage.set_trial_intermediate_value(self._ids[number], epoch, values[0])
 
     def note(self, number: int, **attributes: Any) -> None:

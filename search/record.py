@@ -70,8 +70,11 @@ class Record:
     def noted(
         cls, number: int, attributes: Mapping[str, Any], curve: dict[int, tuple[float, ...]]
     ) -> "Record":
-        """The trial whose `attributes` a study has."""
-        return cls(
+        """The trial whose `attributes` a study has.
+
+        It runs, if the study was cut off between the decision to go on with it and its state.
+        """
+        found = cls(
             number=number,
             key=attributes["trial_key"],
             params=attributes["params"],
@@ -83,6 +86,9 @@ class Record:
             curve=curve,
             decisions=list(attributes.get("decisions", ())),
         )
+        if found.state == State.PAUSED and found.resumed_epoch == found.epoch:
+            found.state = State.RUNNING
+        return found
 
 
 def config_hash(params: Mapping[str, Value]) -> str:

@@ -24,7 +24,8 @@ from search.plan import (
     searched,
     setting_mistakes,
 )
-from search.samplers import DEFAULT, mistakes
+from search.samplers import DEFAULT
+from search.samplers.loading import mistakes
 from search.sweep_folder import SweepFolder, add_options, database_mistakes
 from spaces import first_stage
 from spaces.space import Value, nearest

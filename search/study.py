@@ -17,7 +17,9 @@ from search.feasibility import Constraints, Feasibility
 from search.ledger import Ledger
 from search.record import ACCEPTED, Record, State, config_hash
 from search.roster import Roster
-from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict, lessened, load
+from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict, lessened
+from search.samplers.candidates import refusal
+from search.samplers.loading import load
 from spaces.space import Space, Value
 
 
@@ -163,10 +165,8 @@ class SweepStudy:
 
     def _resume(self, decision: Resume) -> Record:
         record = next(r for r in self.records.values() if r.number == decision.number)
-        record.decisions = [
-            *record.decisions,
-            self._decisions.noted(decision.why) | {"epoch": record.epoch},
-        ]
+        noted = self._decisions.noted(decision.why) | {"epoch": record.epoch}
+        record.decisions = [*record.decisions, noted]
         self._ledger.note(record.number, decisions=record.decisions)
         self._change(record, State.RUNNING)
         return record
@@ -246,5 +246,4 @@ class SweepStudy:
         self.exhausted = bool(self._roster.accepted) and enumerable(self.space)
         self.gave_up = f"every configuration was tried: {self._roster.accepted}"
         if not self.exhausted:
-            said = "no configuration was found that is new and keeps all rules and limits"
-            self.gave_up = f"{said}; loosen the limit or widen the space"
+            self.gave_up = refusal(self.feasibility)

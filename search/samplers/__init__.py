@@ -3,7 +3,7 @@
 A sampler is asked with everything that is known and answers with a new configuration or a paused
 trial that goes on; after each epoch it is asked whether a trial goes on, pauses or stops. It keeps
 nothing that does not follow from its arguments and from `restore`, so that a resumed sweep suggests
-what an unbroken one would. `load` finds a sampler by its name.
+what an unbroken one would. `loading` finds a sampler by its name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -106,35 +106,6 @@ class Sampler(Protocol):
     def restore(self, why: Mapping[str, Any]) -> None:
         """Learn of an earlier decision, from its `why`; they come in their order."""
         ...
-
-
-def load(name: str, task: Task, pruner: str | None = None) -> Sampler:
-    """The sampler called `name`, with the `pruner` called so, or its own.
-
-    Raises:
-        ValueError: there is none, or it has no such pruner.
-    """
-    if name == DEFAULT:
-        from search.samplers.freeze_thaw import FreezeThaw
-
-        return FreezeThaw(task, pruner)
-    from search.samplers.optuna_sampler import OptunaSampler
-
-    return OptunaSampler(task, name, pruner)
-
-
-def mistakes(name: str, pruner: str | None) -> list[str]:
-    """What is wrong with the names of a sampler and its pruner."""
-    from spaces.space import Integer, Space
-
-    task = Task(
-        feasibility=Feasibility(Space(params={"x": Integer(0, 1)}), 1), learned=("y",), max_epochs=9
-    )
-    try:
-        load(name, task, pruner)
-    except ValueError as error:
-        return [str(error)]
-    return []
 
 
 def rungs(max_epochs: int) -> list[int]:

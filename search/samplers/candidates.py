@@ -29,15 +29,16 @@ class Candidates:
     def __init__(
         self,
         feasibility: Feasibility,
-        known: Iterable[Identity],
+        known: Iterable[Mapping[str, Value]],
         rng_seed: str,
         ready: Sequence[Params] = (),
+        identities: Iterable[Identity] = (),
     ):
         self._space = feasibility.space
         self._size = feasibility.image_size
-        self._feasibility = feasibility
         self._rng = random.Random(rng_seed)
-        self._known, self._ready = set(known), ready
+        self._known = {identity_of(self._space, params) for params in known} | set(identities)
+        self._ready = ready
 
     def take(self, params: Params) -> bool:
         """Whether a configuration is one of these; from now on it is known."""
@@ -77,7 +78,8 @@ class Candidates:
                     yield params
 
     def _rest(self, count: int) -> Iterator[Params]:
-        everything = untried(self._feasibility, (), self._rng.randrange(2**32))
+        rules = Feasibility(self._space, self._size)
+        everything = untried(rules, (), self._rng.randrange(2**32))
         for params in everything:
             whole = {**self._space.fixed, **params}
             if count and self.take(whole):
@@ -91,7 +93,7 @@ class Candidates:
         """
         names = list(self._space.params)
         found: list[Params] = []
-        for centre in centres:
+        for centre in centres if names else ():
             for _ in range(count):
                 moved = [name for name in names if self._rng.random() < 2 / len(names)]
                 params = dict(centre)
@@ -135,7 +137,7 @@ def _at(domain: Integer | Real, place: float) -> Value:
     forth, back = (math.log, math.exp) if log else (float, float)
     found = min(high, max(low, back(forth(low) + place * (forth(high) - forth(low)))))
     if isinstance(domain, Real):
-        return found
+        return float(found)
     return int(low + round((found - low) / domain.step) * domain.step)
 
 
@@ -146,3 +148,15 @@ def _neighbour(values: tuple[Value, ...], value: Value, rng: random.Random) -> V
         place = ordered.index(value) + rng.choice((-1, 1))
         return ordered[min(len(ordered) - 1, max(0, place))]
     return rng.choice(values)
+
+
+def refusal(feasibility: Feasibility) -> str:
+    """That nothing new was found, and what of those drawn the nearest breaks."""
+    pool = Candidates(feasibility, (), "refusal")
+    rng = random.Random("refusal")
+    drawn = pool.fresh(50) or [feasibility.space.draw(rng) for _ in range(50)]
+    broken = [max(feasibility.excesses(params).values()) for params in drawn]
+    excess, said = min(broken)
+    detail = f" ({said})" if excess > 0 else ""
+    said = f"none was found that is new and keeps all limits{detail}"
+    return f"{said}; loosen the limit or widen the space"

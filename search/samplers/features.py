@@ -131,6 +131,8 @@ class _Column:
         self._count(params)
 
     def values(self, configurations: Sequence[Params], x: Array) -> Array:
+        if not configurations:
+            return np.zeros(0)
         if not self._costly:
             return np.array([self._count(params) for params in configurations])
         estimated = self._estimated(x)

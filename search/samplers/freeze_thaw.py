@@ -84,12 +84,13 @@ class FreezeThaw:
         self._known |= {identity_of(space, params) for params in new}
         self._rows += list(features(new))
         seed = f"{self._task.seed} {number}"
-        pool = Candidates(self._task.feasibility, self._known, seed, self._ready)
-        if start and sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST:
-            return self._far(pool, seen)
+        pool = Candidates(self._task.feasibility, (), seed, self._ready, self._known)
         places, total = chosen(seen, self._task.max_epochs)
+        few = sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST
+        if start and (few or not places) and (far := self._far(pool, seen)) is not None:
+            return far
         if not places:
-            return self._far(pool, seen) if start else None
+            return None
         earlier, trials = self._fitted, [seen[place] for place in places]
         x = np.array([self._rows[place] for place in places])
         known, self._fitted = posterior(
@@ -108,9 +109,12 @@ class FreezeThaw:
         self, gains: "_Gains", pool: Candidates, seen: Sequence[Seen], *, start: bool
     ) -> Start | Resume | None:
         paused = gains.paused()
+        # nothing else is left to do: of a few trials too, one is trained to its end
+        last = not start and not any(trial.state == State.RUNNING for trial in seen)
         for rung in reversed(self.rungs):
             here = {place: gain for place, gain in paused.items() if gains.epoch(place) == rung}
-            if here and self._beyond(rung, seen) < int(_QUOTA * self._reached(rung, seen)):
+            quota = max(int(last), int(_QUOTA * self._reached(rung, seen)))
+            if here and self._beyond(rung, seen) < quota:
                 return gains.resume(max(here, key=here.__getitem__), here, "quota")
         if not start:
             return None

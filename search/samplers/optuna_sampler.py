@@ -7,21 +7,23 @@ unbroken one would.
 """
 
 import importlib
-import math
+import importlib.util
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import optuna
-from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState
 
 from search.record import State
 from search.samplers import Resume, Seen, Start, Task, Verdict, rungs
-from search.samplers.candidates import Candidates, Params, identity_of
-from search.sampling import distribution
+from search.samplers.candidates import Candidates, Params
+from search.samplers.mirror import Mirror, Refused
 from spaces.space import nearest
 
+_BATCHES, _BATCH = 20, 300  # what is drawn then, while nothing of it keeps the limits
 _REJECTIONS = 30  # suggestions in a row that are known or infeasible, before others are drawn
 _OURS = ("pause-halving", "none")
 SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
@@ -48,8 +50,11 @@ PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
 
 def _made(name: str, seed: int) -> optuna.samplers.BaseSampler:
     """The sampler of a name, or of an import path (`package.module:Class` or with dots)."""
+    if name == "cmaes" and importlib.util.find_spec("cmaes") is None:
+        raise ValueError("the sampler 'cmaes' needs a package: pip install cmaes")
     if name in SAMPLERS:
-        return SAMPLERS[name](seed)
+        with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
+            return SAMPLERS[name](seed)
     module, _, attribute = name.replace(":", ".").rpartition(".")
     if not module:
         known = ["freeze-thaw", "grid", *SAMPLERS]
@@ -83,104 +88,86 @@ class OptunaSampler:
         self._ordered = name == "grid"
         if not self._ordered:
             _made(name, 0)
-        space = task.feasibility.space
-        self._distributions = {n: distribution(domain) for n, domain in space.params.items()}
         self._rungs = rungs(task.max_epochs)
-        self._mirror = optuna.create_study(
-            directions=[StudyDirection.MINIMIZE] * (len(task.learned) + len(task.known)),
-            pruner=PRUNERS[pruner](task.max_epochs) if pruner in PRUNERS else None,
-        )
-        self._storage: Any = cast(Any, self._mirror)._storage
-        self._placed: dict[int, int] = {}  # of a trial, its id in the mirror
+        with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
+            made = PRUNERS[pruner](task.max_epochs) if pruner in PRUNERS else None
+        # what is asked for and refused has numbers too, from which verdicts may not follow
+        self._asked, self._judged = Mirror(task, None), Mirror(task, made)
 
     def restore(self, why: Mapping[str, Any]) -> None:
-        """Nothing: all that matters is in the trials."""
+        """What was refused, and what the sampler noted of what was not."""
+        if "place" in why:
+            self._asked.recall(why)
 
     def judge(self, trial: Seen, seen: Sequence[Seen]) -> Verdict:
         if self._pruner == "pause-halving":
             return Verdict.PAUSE if trial.epoch in self._rungs else Verdict.GO_ON
         if self._pruner == "none":
             return Verdict.GO_ON
-        self._reflect(seen)
-        frozen = self._storage.get_trial(self._placed[trial.number])
-        stop = self._mirror.pruner.prune(self._mirror, frozen)
-        return Verdict.STOP if stop else Verdict.GO_ON
+        return Verdict.STOP if self._judged.judge(trial, seen) else Verdict.GO_ON
 
     def ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
-        if self._pruner == "pause-halving" and (paused := self._promoted(seen)) is not None:
+        if (
+            self._pruner == "pause-halving"
+            and (paused := self._promoted(seen, start=start)) is not None
+        ):
             return Resume(paused, {"because": "in the upper half of its rung"})
         if not start:
             return None
-        params, refused = self._new(seen, number)
-        if params is None:
-            return None
-        return Start(params, {"because": self._name} | ({"refused": refused} if refused else {}))
+        pool = Candidates(
+            self._task.feasibility, (t.params for t in seen), f"{self._task.seed} {number}"
+        )
+        if self._ordered:
+            params = next(filter(self._task.feasibility.holds, pool.on_grid()), None)
+            return None if params is None else Start(params, {"because": self._name})
+        return self._suggested(pool, seen, number)
 
-    def _promoted(self, seen: Sequence[Seen]) -> int | None:
-        """The best paused trial of the highest rung from which fewer than half went on."""
+    def _promoted(self, seen: Sequence[Seen], *, start: bool) -> int | None:
+        """The best paused trial of the highest rung from which fewer than half went on.
+
+        When nothing else is left to do, one of them at least.
+        """
+        last = not start and not any(trial.state == State.RUNNING for trial in seen)
         for rung in reversed(self._rungs):
             here = [t for t in seen if t.state == State.PAUSED and t.epoch == rung]
             reached = sum(t.epoch >= rung for t in seen)
             beyond = sum(
                 t.epoch > rung or (t.epoch == rung and t.state == State.RUNNING) for t in seen
             )
-            if here and beyond < reached // 2:
+            if here and beyond < max(int(last), reached // 2):
                 return min(here, key=lambda t: t.curve[rung]).number
         return None
 
-    def _new(self, seen: Sequence[Seen], number: int) -> tuple[Params | None, int]:
-        """A configuration that is new and keeps all limits, and how many did not before it."""
-        space, feasibility = self._task.feasibility.space, self._task.feasibility
-        seed = f"{self._task.seed} {number}"
-        known = (identity_of(space, trial.params) for trial in seen)
-        pool = Candidates(feasibility, known, seed)
-        refused = 0
-        if not self._ordered:
-            self._reflect(seen)
-            entropy = np.random.SeedSequence((self._task.seed, number)).generate_state(1)[0]
-            self._mirror.sampler = _made(self._name, int(entropy))
-            for refused in range(_REJECTIONS):
-                trial = self._mirror.ask(self._distributions)
-                params = {**space.fixed, **trial.params}
-                fits = pool.take(params) and self._keeps(trial, params)
-                # what is accepted is reflected when it comes back as a trial
-                self._mirror.tell(trial, state=TrialState.FAIL if fits else TrialState.PRUNED)
-                if fits:
-                    return params, refused
-        for params in pool.on_grid() if self._ordered else pool.fresh(_REJECTIONS * 10):
-            if feasibility.holds(params):
-                return params, refused
-        return None, refused
+    def _suggested(self, pool: Candidates, seen: Sequence[Seen], number: int) -> Start | None:
+        """What the sampler suggests; if it suggests nothing new and allowed, what is drawn."""
+        mirror, space = self._asked, self._task.feasibility.space
+        mirror.update(seen)
+        entropy = np.random.SeedSequence((self._task.seed, number)).generate_state(1)[0]
+        # a sequence is one, and its place in it is noted
+        mirror.study.sampler = _made(
+            self._name, self._task.seed if self._name == "qmc" else int(entropy)
+        )
+        refused: list[Refused] = []
+        why: dict[str, Any] = {"because": self._name, "place": len(seen), "refused": refused}
+        for _ in range(_REJECTIONS):
+            trial = mirror.study.ask(mirror.distributions)
+            params = {**space.fixed, **trial.params}
+            if pool.take(params) and self._keeps(trial, params):
+                return Start(params, why | mirror.begin(trial, len(seen)))
+            mirror.study.tell(trial, state=TrialState.PRUNED)
+            refused.append([params, mirror.attributes(trial)])
+        for _ in range(_BATCHES):
+            drawn = pool.fresh(_BATCH)
+            params = next(filter(self._task.feasibility.holds, drawn), None)
+            if params is not None:
+                return Start(params, why)
+            if len(drawn) < _BATCH:
+                break
+        return None
 
     def _keeps(self, trial: optuna.Trial, params: Params) -> bool:
         excesses = self._task.feasibility.excesses(params)
         for name, (excess, _) in excesses.items():
-            trial.set_constraint(name, excess)
+            if self._name != "gp":  # wants all of each trial; what breaks a rule has no others
+                trial.set_constraint(name, excess)
         return all(excess <= 0 for excess, _ in excesses.values())
-
-    def _reflect(self, seen: Sequence[Seen]) -> None:
-        """Bring the mirror up to date."""
-        storage = self._storage
-        for trial in seen:
-            if trial.number not in self._placed:
-                template = create_trial(
-                    state=TrialState.RUNNING,
-                    params={name: trial.params[name] for name in self._distributions},
-                    distributions=self._distributions,
-                )
-                study_id = cast(Any, self._mirror)._study_id
-                self._placed[trial.number] = storage.create_new_trial(study_id, template)
-            place = self._placed[trial.number]
-            frozen = storage.get_trial(place)
-            if frozen.state.is_finished():
-                continue
-            for epoch in sorted(trial.curve.keys() - frozen.intermediate_values.keys()):
-                value = trial.curve[epoch][0]
-                if math.isfinite(value):
-                    storage.set_trial_intermediate_value(place, epoch, value)
-            if trial.state == State.COMPLETE:
-                known = [quantity(trial.params) for quantity in self._task.known.values()]
-                values = [*trial.curve[trial.epoch], *known]
-                storage.set_trial_state_values(place, TrialState.COMPLETE, values)
-            elif trial.state.final:
-                storage.set_trial_state_values(place, TrialState.FAIL)

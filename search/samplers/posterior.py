@@ -111,7 +111,7 @@ def posterior(
     rows = _rows(trials, max_epochs)
     place, epochs = rows[:, 0].astype(int), rows[:, 1]
     points = Points(x[place], epochs / max_epochs, place)
-    values = _clipped(rows[:, 2:], epochs, levels(max_epochs), generous)
+    values = _clipped(_finite(rows[:, 2:]), epochs, levels(max_epochs), generous)
     shift, scale = _measure(values, epochs)
     values = (values - shift) / scale
     if fitted is None or total >= _GROWTH * fitted.points:
@@ -168,6 +168,15 @@ def _measure(values: Array, epochs: Array) -> tuple[Array, Array]:
     else:
         here = values
     return here.mean(axis=0), np.maximum(here.std(axis=0), 1e-9)
+
+
+def _finite(values: Array) -> Array:
+    """What is not finite is worse than the worst by as much as that is worse than the best."""
+    known = np.isfinite(values)
+    some = known.any(axis=0)
+    worst = np.where(some, np.max(values, axis=0, where=known, initial=-np.inf), 0.0)
+    best = np.where(some, np.min(values, axis=0, where=known, initial=np.inf), 0.0)
+    return np.where(known, values, 2 * worst - best)
 
 
 def _clipped(values: Array, epochs: Array, at: list[int], generous: float) -> Array:

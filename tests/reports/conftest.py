@@ -12,7 +12,7 @@ from trainables.home import Home
 from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
 
 EVIL = "<script>alert('x')</script>"
-STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "infeasible": "KILLED"}
+STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED", "infeasible": "KILLED"}
 NOT_MEASURED = {"efficiency_reason": "no idle device", "training_time_reason": "no GPU was used"}
 # trial_key: (state, validation accuracy by epoch, throughput in images/s, extra tags)
 TRIALS = {
@@ -20,7 +20,7 @@ TRIALS = {
     "t-best": ("complete", (0.6, 0.9, 0.97), 1500.0, {}),
     "t-slow": ("complete", (0.6, 0.8, 0.95), 900.0, {"efficiency_other_load": "true"}),
     "t-bare": ("complete", (0.4, 0.7, 0.88), None, NOT_MEASURED),
-    "t-cut": ("pruned", (0.2, 0.98), None, {"reason": "stopped at rung 2"}),
+    "t-cut": ("stopped", (0.2, 0.98), None, {"reason": "stopped at rung 2"}),
     "t-boom": ("failed", (0.1,), None, {"reason": f"loss is not finite {EVIL}"}),
     "t-huge": ("infeasible", (), None, {"reason": "12 GFLOPs are above the limit of 1"}),
     "t-now": ("running", (0.3,), None, {}),

@@ -14,7 +14,7 @@ def test_a_trial_is_a_row_with_typed_columns(tables):
     trials, _ = tables
     keys = ["t-fast", "t-best", "t-slow", "t-bare", "t-cut", "t-boom", "t-huge", "t-now"]
     assert trials["trial_key"].to_pylist() == keys
-    others = ["pruned", "failed", "infeasible", "running"]
+    others = ["stopped", "failed", "infeasible", "running"]
     assert trials["state"].to_pylist() == ["complete"] * 4 + others
     assert trials["last_epoch"].to_pylist() == [3, 3, 3, 3, 2, 1, None, 1]
     assert trials["epochs"].to_pylist() == [3, 3, 3, 3, 2, 1, 0, 1]

@@ -32,7 +32,7 @@ def test_the_front_is_of_complete_trials(tables):
     assert list(_front(trials, "gflops")["text"]) == ["#3", "#1"]
     begun = [trial for trial in trials if trial["state"] != "complete"]
     traces = _traces(figures.accuracy_against(EFFICIENCY["gflops"], begun))
-    assert [trace["name"] for trace in traces] == ["pruned", "failed", "running"]
+    assert [trace["name"] for trace in traces] == ["stopped", "failed", "running"]
 
 
 def test_published_rows_are_a_series_only_where_they_have_both_numbers():
@@ -61,7 +61,7 @@ def test_epochs_are_ticked_whole_and_a_single_one_is_no_line(tables):
     assert "other trials" in [
         trace["name"] for trace in _traces(figures.learning_curves(trials, curves))
     ]
-    assert {"last epoch, pruned", "last epoch, failed"} <= set(names)
+    assert {"last epoch, stopped", "last epoch, failed"} <= set(names)
 
 
 def test_long_curves_have_few_ticks(tables):

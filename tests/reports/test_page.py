@@ -33,7 +33,7 @@ def test_no_button_sends_the_figures_away(body):
 
 
 def test_the_page_says_what_happened(body):
-    assert "Trials: 4 complete, 1 pruned, 1 failed, 1 infeasible, 1 running." in body
+    assert "Trials: 4 complete, 1 stopped, 1 failed, 1 infeasible, 1 running." in body
     assert "The best complete trial, t-best, reaches 97.00\u00a0% validation accuracy" in body
     best = body[body.index("<h2>Best trials") : body.index("<h2>Learning")]
     ranked = [body.index(f">{key}</td>") for key in ("t-best", "t-slow", "t-fast", "t-bare")]

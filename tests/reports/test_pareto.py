@@ -65,7 +65,7 @@ def _trial(key, accuracy, state="complete", params: float | None = 1000.0):
 def test_ranking_is_of_complete_trials_and_ties_go_to_the_smaller_model():
     trials = [
         _trial("big", 0.9, params=2000.0),
-        _trial("pruned", 0.99, state="pruned"),
+        _trial("stopped", 0.99, state="stopped"),
         _trial("nan", math.nan),
         _trial("small", 0.9),
         _trial("uncounted", 0.9, params=None),
@@ -75,5 +75,5 @@ def test_ranking_is_of_complete_trials_and_ties_go_to_the_smaller_model():
 
 
 def test_ranking_takes_every_state_while_no_trial_is_complete():
-    trials = [_trial("a", 0.5, state="pruned"), _trial("b", 0.7, state="running")]
+    trials = [_trial("a", 0.5, state="stopped"), _trial("b", 0.7, state="running")]
     assert [trial["trial_key"] for trial in ranking(trials)] == ["b", "a"]

@@ -58,13 +58,15 @@ def _plan(**changes) -> Plan:
         "max_gflops": None,
         "published": 0,
         "settings": {"grid": 7},
+        "sampler": "random",
+        "pruner": "none",
     }
     return Plan(**(plan | changes))
 
 
 @pytest.fixture
 def make_plan() -> Callable[..., Plan]:
-    """A small plan, with changes."""
+    """A small plan, with changes; its trials do not pause."""
     return _plan
 
 
@@ -126,12 +128,15 @@ def write_trial() -> Callable[..., list[dict]]:
 def _reopened(folder: Path, plan: Plan) -> SweepStudy:
     """The study of `plan` in the sweep's folder, with a storage of its own."""
     return SweepStudy(
-        create(plan.sweep, OBJECTIVE, StudyFile(SweepFolder(folder)).storage(), plan.epochs),
+        create(plan.sweep, OBJECTIVE, StudyFile(SweepFolder(folder)).storage()),
         plan.searched,
         directions=OBJECTIVE,
+        max_epochs=plan.epochs,
         image_size=plan.image_size,
         trials=plan.trials,
         seed=plan.seed,
+        sampler=plan.sampler,
+        pruner=plan.pruner,
     )
 
 
@@ -224,7 +229,7 @@ def _whole(tmp_path_factory: pytest.TempPathFactory, study_db: Path, mlflow_db: 
     made.plan.save(made.folder / "plan.json")
     study = made.study()
     made.train(study, [0.5, 0.75, 0.625], State.COMPLETE)
-    made.train(study, [0.25], State.PRUNED)
+    made.train(study, [0.25], State.STOPPED)
     made.train(study, [0.375], State.FAILED)
     made.train(study, [], State.INFEASIBLE)
     made.project(study)
@@ -234,7 +239,7 @@ def _whole(tmp_path_factory: pytest.TempPathFactory, study_db: Path, mlflow_db: 
 
 @pytest.fixture
 def whole_sweep(tmp_path: Path, _whole: MadeUp) -> MadeUp:
-    """A finished sweep whose study, folders and MLflow agree: its trials complete, pruned, failed
+    """A finished sweep whose study, folders and MLflow agree: its trials complete, stopped, failed
     and infeasible, in this order."""
     shutil.copytree(_whole.home, tmp_path / "home")
     return MadeUp(tmp_path / "home", _whole.plan)

@@ -39,7 +39,7 @@ def test_study_folders_and_mlflow_agree(old_home, capsys):
 def test_trials_are_known_and_the_sweep_can_be_extended(old_home):
     plan, study = reopened(old_home, "small", None)
     found = [record.state for record in study.accepted]
-    assert found == [State.COMPLETE, State.PRUNED, State.FAILED, State.INFEASIBLE]
+    assert found == [State.COMPLETE, State.STOPPED, State.FAILED, State.INFEASIBLE]
     assert not study.unfinished
     assert plan.differences(replace(plan, trials=5)) == []
     study.trials = 5

@@ -1,5 +1,6 @@
 """What Tune is told of the study and the study of Tune's results; no Ray is started."""
 
+import dataclasses
 import pickle
 
 import pytest
@@ -55,8 +56,11 @@ def made_new(empty_sweep):
 
 
 def test_it_ends_when_the_study_has_all_its_trials(searcher, empty_sweep):
-    for number in range(empty_sweep.plan.trials):
-        assert searcher.suggest(f"tune-{number}") != Searcher.FINISHED
+    names = [f"tune-{number}" for number in range(empty_sweep.plan.trials)]
+    assert all(isinstance(searcher.suggest(name), dict) for name in names)
+    assert searcher.suggest("tune-9") is None, "one that pauses may have to go on"
+    for name in names:
+        searcher.on_trial_complete(name, result(1, done=True, state="complete"))
     assert searcher.suggest("tune-9") == Searcher.FINISHED
 
 
@@ -88,12 +92,56 @@ def test_a_trial_that_ended_itself_has_its_reason(searcher, study, state):
     assert record.value is None
 
 
-def test_a_trial_that_was_stopped_is_pruned(searcher, study):
+def test_a_trial_that_was_stopped_stays_stopped(searcher, study):
+    """Tune says a trial that the scheduler ended is complete; the study knows better."""
     key = searcher.suggest("tune-1")["trial_key"]
     study.report(key, 1, metrics_of(Line.of(result(1))))
+    study.finish(key, State.STOPPED, "stopped after epoch 1")
     searcher.on_trial_complete("tune-1", result(1))
     record = study.records[key]
-    assert (record.state, record.reason) == (State.PRUNED, "stopped after epoch 1")
+    assert (record.state, record.reason) == (State.STOPPED, "stopped after epoch 1")
+
+
+@pytest.fixture
+def pausing(empty_sweep):
+    plan = dataclasses.replace(empty_sweep.plan, trials=2, pruner="pause-halving")
+    empty_sweep.plan = plan
+    study = empty_sweep.study()
+    return study, StudySearcher(study, plan, SweepFolder(empty_sweep.folder))
+
+
+def test_a_paused_trial_goes_on_as_another_trial_of_tune(pausing, empty_sweep):
+    study, searcher = pausing
+    first, second = (searcher.suggest(f"tune-{number}")["trial_key"] for number in (1, 2))
+    assert study.report(first, 1, metrics_of(Line.of(result(1, valid_top1=0.75))))
+    searcher.on_trial_complete("tune-1", result(1, valid_top1=0.75))
+    assert study.records[first].state == State.PAUSED, "its end for Tune is none for the study"
+    assert searcher.suggest("tune-3") is None, "nothing may go on yet, and something still runs"
+    study.report(second, 1, metrics_of(Line.of(result(1))))
+    config = searcher.suggest("tune-4")
+    assert (config["trial_key"], config["known_epoch"]) == (first, 1), "it trains from epoch 2"
+    assert config["directory"] == str(empty_sweep.folder / "trials" / first)
+    study.report(first, 2, metrics_of(Line.of(result(2))))
+    last = result(3, done=True, state="complete", best_valid_top1=0.75)
+    searcher.on_trial_complete("tune-4", last)
+    assert study.records[first].state == State.COMPLETE
+    assert searcher.suggest("tune-5") == Searcher.FINISHED
+    assert study.records[second].state == State.STOPPED
+
+
+def test_a_trial_that_was_cut_off_after_its_pause_says_its_last_epoch_again(pausing, empty_sweep):
+    study, searcher = pausing
+    keys = [searcher.suggest(f"tune-{number}")["trial_key"] for number in (1, 2)]
+    for key in keys:
+        study.report(key, 1, metrics_of(Line.of(result(1))))
+    key = searcher.suggest("tune-3")["trial_key"]
+    again = StudySearcher(empty_sweep.study(), empty_sweep.plan, SweepFolder(empty_sweep.folder))
+    config = again.suggest("tune-1")
+    assert (config["trial_key"], config["known_epoch"]) == (key, 1), "nothing new was said"
+    study.report(key, 2, metrics_of(Line.of(result(2))))
+    again = StudySearcher(empty_sweep.study(), empty_sweep.plan, SweepFolder(empty_sweep.folder))
+    config = again.suggest("tune-1")
+    assert (config["trial_key"], config["known_epoch"]) == (key, 1), "epoch 2 is said again"
 
 
 @pytest.mark.parametrize("said", [{"error": True, "result": result(1)}, {"result": None}])

@@ -51,10 +51,12 @@ def test_the_budget_is_spent_and_not_exceeded(budget):
     assert len(run(budget_epochs=budget)) == budget
 
 
-def test_bad_trials_are_stopped_early():
+def test_bad_trials_stay_paused_and_good_ones_go_on():
     lengths = [len(rows) for rows in by_trial(run()).values()]
     assert 9 in lengths
     assert lengths.count(1) > 4, "more than the budget's end cuts off"
+    ended = [length for length in lengths if length not in (1, 3, 9)]
+    assert len(ended) <= 4, "trials pause at rungs; the budget's end cuts off the four that run"
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -66,9 +68,17 @@ def test_at_most_so_many_trials_at_a_time(workers):
 
 
 def test_an_epoch_takes_its_cost():
+    waited = 0
     for rows in by_trial(run(cost=lambda params: 0.5 * params["n"])).values():
-        steps = [later.time - row.time for row, later in itertools.pairwise(rows)]
-        assert steps == pytest.approx([0.5 * rows[0].params["n"]] * len(steps))
+        cost = 0.5 * rows[0].params["n"]
+        for row, later in itertools.pairwise(rows):
+            step = later.time - row.time
+            if row.epoch in (1, 3):
+                assert step >= cost - 1e-9, "it was paused in between"
+                waited += step > cost + 1e-9
+            else:
+                assert step == pytest.approx(cost)
+    assert waited
 
 
 def test_one_seed_one_history():
@@ -83,7 +93,9 @@ def test_nothing_above_a_limit_is_trained():
     assert all(abs(row.params["x"]) + row.params["n"] <= 3.0 for row in history)
 
 
-def test_several_objectives_are_all_trained_to_the_end():
+@pytest.mark.parametrize(("sampler", "lengths"), [("tpe", {3}), ("freeze-thaw", {1, 3})])
+def test_several_objectives(sampler, lengths):
+    """Optuna's pruners know a single one."""
     history = simulate(
         lambda params, epoch: {**error(params, epoch), "size": float(params["n"])},
         SPACE,
@@ -91,13 +103,13 @@ def test_several_objectives_are_all_trained_to_the_end():
         max_epochs=3,
         budget_epochs=60,
         workers=1,
+        sampler=sampler,
     ).history
     assert len(history) == 60
-    assert {len(rows) for rows in by_trial(history).values()} == {3}
+    assert {len(rows) for rows in by_trial(history).values()} == lengths
 
 
-def test_an_exhausted_space_ends_the_sweep(monkeypatch):
-    monkeypatch.setattr("search.study.REJECTIONS", 50)
+def test_an_exhausted_space_ends_the_sweep():
     history = simulate(
         lambda params, epoch: {"score": params["n"] / epoch},
         Space(params={"n": Integer(1, 3)}),
@@ -113,3 +125,30 @@ def test_an_exhausted_space_ends_the_sweep(monkeypatch):
 def test_it_learns_from_its_first_trials(seed):
     best = [rows[-1].metrics["error"] for rows in by_trial(run(seed=seed)).values()]
     assert min(best[8:]) < min(best[:8])
+
+
+@pytest.mark.parametrize("sampler", ["freeze-thaw", "tpe", "random", "grid"])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_paused_trial_goes_on_from_its_last_epoch(sampler, workers):
+    for rows in by_trial(run(sampler=sampler, workers=workers)).values():
+        assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
+
+
+def test_names_that_there_are_not():
+    with pytest.raises(ValueError, match="no sampler 'tpee'; did you mean 'tpe'"):
+        run(sampler="tpee")
+    with pytest.raises(ValueError, match="no pruner 'halvin'"):
+        run(sampler="tpe", pruner="halvin")
+
+
+def test_an_objective_that_is_known_is_not_asked_of_training():
+    history = simulate(
+        error,
+        SPACE,
+        directions={"error": "min", "size": "min"},
+        known={"size": lambda params: float(params["n"])},
+        max_epochs=9,
+        budget_epochs=60,
+    ).history
+    assert len(history) == 60
+    assert all("size" not in row.metrics for row in history)

@@ -1,5 +1,6 @@
-"""The study's pruner as Tune's scheduler, and what an error becomes; no Ray is started."""
+"""The study's verdicts as Tune's scheduler, and what an error becomes; no Ray is started."""
 
+import dataclasses
 import pickle
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,13 @@ def trial_of(record, error_file=None, restarts_left=0):
 @pytest.fixture
 def study(empty_sweep):
     """Three epochs are the most, so that the first is a rung of successive halving."""
+    empty_sweep.plan = dataclasses.replace(empty_sweep.plan, pruner="halving")
+    return empty_sweep.study()
+
+
+@pytest.fixture
+def pausing(empty_sweep):
+    empty_sweep.plan = dataclasses.replace(empty_sweep.plan, pruner="pause-halving")
     return empty_sweep.study()
 
 
@@ -46,6 +54,20 @@ def test_the_pruner_stops_what_is_far_behind_and_only_that(study):
     assert said(study, good[0], 2, 0.9) == TrialScheduler.CONTINUE
     assert said(study, poor, 1, 0.1) == TrialScheduler.STOP
     assert study.records[poor.key].epoch == 1, "time is the epoch, not Tune's iteration"
+
+
+def test_a_trial_pauses_at_a_rung_and_tune_ends_it_there(pausing):
+    """So its lane is free for another; the study goes on with it as a new trial of Tune."""
+    first, second = pausing.next(), pausing.next()
+    for record, value in ((first, 0.9), (second, 0.1)):
+        assert said(pausing, record, 1, value) == TrialScheduler.STOP
+        assert said(pausing, record, 1, value) == TrialScheduler.STOP, "said again"
+        assert record.state == State.PAUSED
+    promoted = pausing.next()
+    assert promoted.key == first.key
+    assert said(pausing, promoted, 2, 0.9) == TrialScheduler.CONTINUE
+    assert said(pausing, promoted, 3, 0.9) == TrialScheduler.CONTINUE, "its end is its own"
+    assert pausing.records[second.key].state == State.PAUSED
 
 
 def test_an_epoch_that_is_said_again_keeps_its_verdict(study):

@@ -127,7 +127,7 @@ def test_a_lost_study_loses_no_trial(tmp_path, copied_home, copy):
     assert {key: params for key, (_, params) in after.items()} == {
         key: params for key, (_, params) in before.items()
     }
-    stopped = [state for state, _ in before.values() if state == State.PRUNED]
+    stopped = [state for state, _ in before.values() if state == State.STOPPED]
     assert epochs_begun(copied_home) == begun or stopped, "only one that was stopped may go on"
     agreed(copied_home)
 

@@ -76,9 +76,9 @@ def test_without_a_terminal_there_is_a_line_for_each_finished_trial(make_plan):
     lines = printed(console).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("00001-abc complete after 2 epochs, validation accuracy 75.00 %")
-    assert "1 of 3 trials: 1 done, 0 running, 0 stopped early, 0 failed" in lines[0]
+    assert "1 of 3 trials: 1 done, 0 running, 0 paused, 0 stopped early, 0 failed" in lines[0]
     assert lines[1].startswith("00002-abc failed after 0 epochs, validation accuracy -")
-    assert "2 of 3 trials: 1 done, 0 running, 0 stopped early, 1 failed" in lines[1]
+    assert "2 of 3 trials: 1 done, 0 running, 0 paused, 0 stopped early, 1 failed" in lines[1]
 
 
 def test_a_note_of_a_trial_is_shown_once(make_plan):
@@ -96,14 +96,17 @@ def test_a_note_of_a_trial_is_shown_once(make_plan):
 
 def test_the_view_shows_running_and_finished_trials(make_plan):
     console = screen(terminal=True)
-    view = View(console, make_plan(trials=10, epochs=9), [record(0, State.PRUNED, epoch=1)])
+    view = View(console, make_plan(trials=10, epochs=9), [record(0, State.STOPPED, epoch=1)])
     console.print(view)
     assert "small: linformer on tiny" in printed(console)
-    assert "1 of 10 trials: 0 done, 0 running, 1 stopped early, 0 failed" in printed(console)
+    assert "1 of 10 trials: 0 done, 0 running, 0 paused, 1 stopped early, 0 failed" in printed(
+        console
+    )
 
     view.changed(record(1, State.COMPLETE, epoch=9, value=0.875))
     view.changed(record(2, epoch=4, value=0.5))
     view.changed(record(3))
+    view.changed(record(4, State.PAUSED, epoch=3, value=0.25))
     console.export_text()
     console.print(view)
     text = printed(console)
@@ -112,7 +115,7 @@ def test_the_view_shows_running_and_finished_trials(make_plan):
     assert len(running) == 2
     assert running[0].split()[:4] == ["00002-abc", "4/9", "50.00", "%"]
     assert running[1].split()[:3] == ["00003-abc", "0/9", "-"]
-    assert "2 of 10 trials: 1 done, 2 running, 1 stopped early, 0 failed" in text
+    assert "2 of 10 trials: 1 done, 2 running, 1 paused, 1 stopped early, 0 failed" in text
     assert "left" in text
 
 
@@ -187,7 +190,7 @@ def test_why_trials_failed_is_counted():
     ]
     large = record(4, State.INFEASIBLE, reason="out of memory in epoch 1")
     silent = record(5, State.FAILED)
-    fine = [record(6, State.COMPLETE), record(7, State.PRUNED)]
+    fine = [record(6, State.COMPLETE), record(7, State.STOPPED)]
     refused = record(8, State.INFEASIBLE, reason="a rule", accepted=False)
     assert reasons([large, *diverged, silent, *fine, refused]) == [
         "3 failed, such as 00001-abc: the training loss is nan in epoch 1 at lr 0.1",

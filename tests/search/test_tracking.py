@@ -78,7 +78,7 @@ def test_one_parent_and_one_child_a_trial(whole_sweep):
 
 def test_what_became_of_a_trial(whole_sweep):
     runs, found = trial_runs(whole_sweep), states(whole_sweep)
-    assert found.keys() == STATUS.keys() - {State.RUNNING}
+    assert found.keys() == STATUS.keys() - {State.RUNNING, State.PAUSED}
     for state, record in found.items():
         run = runs[record.key]
         assert run.info.status == STATUS[state]
@@ -119,9 +119,9 @@ def test_final_scalars_are_said_once(whole_sweep):
     assert history(whole_sweep, complete, "worker_hours") == [(0, 3 * 1.5 * 2 / 3600)]
     reasons = complete.data.tags["training_time_reason"].split("; ")
     assert sorted(reasons) == sorted(f"{name}: trained on the CPU" for name in on_gpus)
-    pruned = runs[found[State.PRUNED].key]
-    assert history(whole_sweep, pruned, "best_valid_top1") == [(0, 0.25)]
-    assert "test_top1" not in pruned.data.metrics
+    stopped = runs[found[State.STOPPED].key]
+    assert history(whole_sweep, stopped, "best_valid_top1") == [(0, 0.25)]
+    assert "test_top1" not in stopped.data.metrics
     assert not runs[found[State.INFEASIBLE].key].data.metrics, "nothing was measured"
 
 
@@ -216,7 +216,7 @@ def test_a_published_point_carries_its_address(empty_sweep):
     study = empty_sweep.study()
     params = {"depth": 4, "dim": 64, "k_dim": 4, "shared_kv": True, "heads": 2}
     params |= {"lr": 1e-3, "step_size": 5, "gamma": 0.5, "batch_size": 16}
-    study.enqueue(params, "galaxy_runs.csv#T9:1")
+    study.enqueue({"galaxy_runs.csv#T9:1": params})
     record = empty_sweep.train(study, [0.5], State.RUNNING)
     empty_sweep.projection().trial(record)
     (run,) = trial_runs(empty_sweep).values()
@@ -224,7 +224,7 @@ def test_a_published_point_carries_its_address(empty_sweep):
 
 
 def test_efficiency_is_added(whole_sweep):
-    record = states(whole_sweep)[State.PRUNED]
+    record = states(whole_sweep)[State.STOPPED]
     before = trial_runs(whole_sweep)[record.key]
     values = {"params": 12345.0, "latency_ms": 2.5}
     whole_sweep.projection().efficiency(record, values, {"efficiency_device": "cpu"})

@@ -46,14 +46,14 @@ def test_a_whole_sweep_agrees(whole_sweep, capsys):
     assert check(whole_sweep) == 0
     told = capsys.readouterr().out
     assert "small: 4 trials (" in told
-    for count in ("1 complete", "1 pruned", "1 failed", "1 infeasible", "0 repeated epochs"):
+    for count in ("1 complete", "1 stopped", "1 failed", "1 infeasible", "0 repeated epochs"):
         assert count in told
     assert "study, folders and MLflow agree" in told
     assert check(whole_sweep, "small") == 0
 
 
 def lose_a_run(made):
-    key = key_of(made, State.PRUNED)
+    key = key_of(made, State.STOPPED)
     made.client.delete_run(run_of(made, key).info.run_id)
     return f"{key}: 0 MLflow runs"
 
@@ -99,7 +99,7 @@ def say_an_epoch_twice_in_mlflow(made):
 
 
 def change_a_value(made):
-    key = key_of(made, State.PRUNED)
+    key = key_of(made, State.STOPPED)
     lines = records.scan(log_of(made, key)).sound
     records.replace_lines(log_of(made, key), [{**lines[0], "train_loss": 0.125}])
     return f"{key}: train_loss has other values in MLflow than in its folder"
@@ -118,8 +118,8 @@ def lose_the_log(made):
     return f"{key}: complete in the study, but its folder has no final line"
 
 
-def lose_a_pruned_folder(made):
-    key = key_of(made, State.PRUNED)
+def lose_a_stopped_folder(made):
+    key = key_of(made, State.STOPPED)
     shutil.rmtree(made.folder / "trials" / key)
     return f"{key}: the study knows epoch 1, the folder does not"
 
@@ -146,7 +146,16 @@ def leave_a_trial_running(made):
     study = made.study()
     record = made.train(study, [0.5], State.RUNNING)
     made.projection().trial(record)
-    return f"{record.key}: still running in the study; --resume finishes it"
+    return f"{record.key}: still running in the study; --resume finishes the sweep"
+
+
+def leave_a_trial_paused(made):
+    made.plan = dataclasses.replace(made.plan, trials=5, pruner="pause-halving")
+    study = made.study()
+    record = made.train(study, [0.5], State.RUNNING)
+    made.projection().trial(record)
+    assert record.state == State.PAUSED
+    return f"{record.key}: still paused in the study; --resume finishes the sweep"
 
 
 def train_a_configuration_twice(made):
@@ -187,7 +196,7 @@ def change_an_epoch_in_the_study(made):
 
 
 def change_a_parameter_in_the_study(made):
-    key = key_of(made, State.PRUNED)
+    key = key_of(made, State.STOPPED)
     (record,) = (record for record in made.study().accepted if record.key == key)
     params = json.dumps(record.params | {"lr": 0.25})
     query = "UPDATE trial_user_attributes SET value_json = ? WHERE key = 'params'"
@@ -236,12 +245,12 @@ def damage_a_line(made):
 
 
 def damage_an_attempt(made):
-    log = made.folder / "trials" / key_of(made, State.PRUNED) / "attempts.jsonl"
+    log = made.folder / "trials" / key_of(made, State.STOPPED) / "attempts.jsonl"
     return rewritten(log, 1, lambda line: line[:20] + b"\n")
 
 
 def damage_an_attempt_of_an_earlier_version(made):
-    log = made.folder / "trials" / key_of(made, State.PRUNED) / "attempts.jsonl"
+    log = made.folder / "trials" / key_of(made, State.STOPPED) / "attempts.jsonl"
     return rewritten(log, 1, lambda _: b'{"event": "epoch"}\n')
 
 
@@ -251,7 +260,7 @@ def damage_a_measurement(made):
 
 
 def measure_what_nothing_measured(made):
-    key = key_of(made, State.PRUNED)
+    key = key_of(made, State.STOPPED)
     made.client.log_metric(run_of(made, key).info.run_id, "latency_ms", 0.5, step=0)
     return f"{key}: latency_ms is 0.5 in MLflow, which no measurement has"
 
@@ -346,10 +355,11 @@ FAULTS = [
     change_a_value,
     lose_an_epoch_in_the_folder,
     lose_the_log,
-    lose_a_pruned_folder,
+    lose_a_stopped_folder,
     damage_the_best_weights,
     repeat_epochs,
     leave_a_trial_running,
+    leave_a_trial_paused,
     train_a_configuration_twice,
 ]
 
