@@ -22,7 +22,7 @@ _RIDGE = 1e-4
 class Features:
     """The encoded parameters, and a column for each quantity known before training.
 
-    The `draws` show how quantities are spread; they must live as long, for they are encoded once.
+    The `draws` show how quantities are spread; they are encoded once.
     A quantity that is positive and spread over a factor of eight is seen on a logarithmic scale. A
     costly one is estimated from the values so far, by least squares over the columns, their squares
     and products (a cost is nearly a product of powers of sizes).
@@ -41,6 +41,7 @@ class Features:
                 self._columns[list(functions).index(name)].recall(params, value)
         for column in self._columns:
             column.spread(draws)
+        self._draws = draws  # while they live, nothing else has their ids
         self._ready = dict(zip(map(id, draws), self._encode(draws), strict=True))
         self._names = list(functions)
         self._limits = {name: limit for name, (_, limit) in limits.items()}

@@ -80,11 +80,14 @@ class FreezeThaw:
 
     def _ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
         features, space = self.features, self._task.feasibility.space
-        new = [trial.params for trial in seen[len(self._rows) :]]
-        self._known |= {identity_of(space, params) for params in new}
-        self._rows += list(features(new))
-        seed = f"{self._task.seed} {number}"
-        pool = Candidates(self._task.feasibility, (), seed, self._ready, self._known)
+        new = seen[len(self._rows) :]
+        for trial in new:  # an estimate would be another one when the sweep goes on
+            if trial.state not in (State.INFEASIBLE, State.DUPLICATE):
+                features.learn(trial.params)
+        self._known |= {identity_of(space, trial.params) for trial in new}
+        self._rows += list(features([trial.params for trial in new]))
+        seed, feasibility = f"{self._task.seed} {number}", self._task.feasibility
+        pool = Candidates(feasibility, (), seed, self._ready, self._known)
         places, total = chosen(seen, self._task.max_epochs)
         few = sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST
         if start and (few or not places) and (far := self._far(pool, seen)) is not None:
@@ -170,17 +173,14 @@ class FreezeThaw:
         self.features.learn(params)
         return True
 
-    def goal(self, known: Posterior, number: int) -> Goal:
+    def goal(self, known: Posterior, costs: Array, number: int) -> Goal:
         """What is to be improved on: complete trials, or all while there is none."""
         ended = [i for i, trial in enumerate(known.trials) if trial.state == State.COMPLETE]
         rng = np.random.default_rng((self._task.seed, number))
         places = ended or list(range(len(known.trials)))
-        return Goal(known.mean[places], self.costs([known.trials[i] for i in places]), rng)
+        return Goal(known.mean[places], costs[places], rng)
 
-    def costs(self, trials: Sequence[Seen]) -> Array:
-        return self.costs_of([trial.params for trial in trials])
-
-    def costs_of(self, configurations: Sequence[Params]) -> Array:
+    def costs(self, configurations: Sequence[Params]) -> Array:
         """The objectives known before training, (n, M)."""
         columns = [self.features.quantity(name, configurations) for name in self._task.known]
         return np.column_stack(columns) if columns else np.zeros((len(configurations), 0))
@@ -191,7 +191,8 @@ class _Gains:
 
     def __init__(self, sampler: FreezeThaw, known: Posterior, number: int):
         self._sampler, self._known = sampler, known
-        self._goal = sampler.goal(known, number)
+        self._costs = sampler.costs([trial.params for trial in known.trials])
+        self._goal = sampler.goal(known, self._costs, number)
 
     def epoch(self, place: int) -> int:
         return self._known.trials[place].epoch
@@ -202,9 +203,7 @@ class _Gains:
         if not places:
             return {}
         mean, deviation = self._known.of_trials(places)
-        gains = self._goal(
-            mean, deviation, self._sampler.costs([self._known.trials[i] for i in places])
-        )
+        gains = self._goal(mean, deviation, self._costs[places])
         return dict(zip(places, gains.tolist(), strict=True))
 
     def resume(self, place: int, gains: Mapping[int, float], because: str) -> Resume:
@@ -235,11 +234,11 @@ class _Gains:
         return None
 
     def _objectives(self) -> Array:
-        return np.column_stack([self._known.mean, self._sampler.costs(self._known.trials)])
+        return np.column_stack([self._known.mean, self._costs])
 
     def _of(self, configurations: list[Params]) -> Array:
         mean, deviation = self._known.of_new(self._sampler.features(configurations))
-        return self._goal(mean, deviation, self._sampler.costs_of(configurations))
+        return self._goal(mean, deviation, self._sampler.costs(configurations))
 
     def _said(self, mean: Array, deviation: Array) -> dict[str, Any]:
         """The prediction, in the units of the objectives."""

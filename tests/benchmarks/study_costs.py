@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,11 @@ def fill(study: Any, trials: int) -> None:
         ledger.end(number, state, [curve[end]])
 
 
+def opened(name: str, storage: Any) -> SweepStudy:
+    study = create(name, DIRECTIONS, storage)
+    return SweepStudy(study, SPACE, directions=DIRECTIONS, max_epochs=EPOCHS)
+
+
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     begin = time.process_time()
     result = work()
@@ -76,25 +82,14 @@ def main() -> None:
             name = f"costs-{trials}-{time.time_ns()}"
             fill(create(name, DIRECTIONS, given.database or file.storage()), trials)
             storage = given.database or file.storage()
-            opening, study = seconds(
-                lambda storage=storage, name=name: SweepStudy(
-                    create(name, DIRECTIONS, storage),
-                    SPACE,
-                    directions=DIRECTIONS,
-                    max_epochs=EPOCHS,
-                )
-            )
+            opening, study = seconds(partial(opened, name, storage))
             asks, reports = [], []
             for _ in range(given.asks):
                 spent, record = seconds(study.next)
                 asks.append(spent)
                 for epoch in range(record.epoch + 1, EPOCHS + 1):
                     metrics = {"valid_top1": value(record.params, epoch)}
-                    spent, ends = seconds(
-                        lambda epoch=epoch, metrics=metrics, key=record.key: study.report(
-                            key, epoch, metrics
-                        )
-                    )
+                    spent, ends = seconds(partial(study.report, record.key, epoch, metrics))
                     reports.append(spent)
                     if ends:
                         break
