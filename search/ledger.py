@@ -48,7 +48,7 @@ class Ledger:
     def _curve(self, frozen: FrozenTrial) -> dict[int, tuple[float, ...]]:
         several = frozen.user_attrs.get(_CURVE)
         if several is None:
-            return {epoch: (value,) for epoch, value in frozen.intermediate_values.items()}
+            return {epoch: (value,) for epoch, value in sorted(frozen.intermediate_values.items())}
         self._curves[frozen.number] = {int(epoch): values for epoch, values in several.items()}
         return {epoch: tuple(values) for epoch, values in self._curves[frozen.number].items()}
 

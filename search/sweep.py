@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from reports.build import build
 from reports.mlflow_contract import address, explained
@@ -114,7 +115,8 @@ class Sweep:
         self.plan.save(self.request.folder.plan)
         view = View(self.console, self.plan, self.study.accepted)
         self.study.listeners.append(view.changed)
-        with view.shown():
+        # suggestions are made beside lanes, whose cores are theirs
+        with view.shown(), threadpool_limits(1):
             tuner.run(self.study, self.plan, self.request.folder, crews)
         self.study.listeners.remove(view.changed)
         exhaustion.note(self._stored, self.study)

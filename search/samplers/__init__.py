@@ -37,8 +37,8 @@ class Verdict(StrEnum):
 class Seen:
     """A trial as a sampler sees it.
 
-    `curve` has the objectives that training shows, after each known epoch, in the order of the
-    `Task`'s `learned`; all of them are to be made small.
+    `curve` has the objectives that training shows, after each known epoch in its order, as the
+    `Task`'s `learned` names them; all of them are to be made small.
     """
 
     number: int
@@ -49,7 +49,7 @@ class Seen:
     @property
     def epoch(self) -> int:
         """The last known epoch, 0 before the first."""
-        return max(self.curve, default=0)
+        return next(reversed(self.curve), 0)
 
 
 class Start(NamedTuple):

@@ -6,41 +6,55 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from search.enumeration import enumerable, untried
 from search.feasibility import Feasibility
-from spaces.space import Choice, Domain, Integer, Real, Value
+from spaces.space import Choice, Domain, Integer, Real, Space, Value
 
 _TRIES = 200  # draws for each configuration that is wanted
 _LOG_FROM = 8  # a domain whose ends differ by this factor is moved in by factors
 Params = dict[str, Value]
+Identity = tuple[Value | None, ...]
+
+
+def identity_of(space: Space, params: Mapping[str, Value]) -> Identity:
+    """What tells configurations apart: the values of the searched parameters."""
+    return tuple(params.get(name) for name in space.params)
 
 
 class Candidates:
     """Configurations of a space that keep its rules and are neither `known` nor given before.
 
-    Limits are not looked at. `seed` orders what is left of a finite space.
+    Limits are not looked at. Random ones are taken from those that are `ready` first. `rng_seed`
+    orders what is left of a finite space, too.
     """
 
     def __init__(
-        self, feasibility: Feasibility, known: Iterable[Mapping[str, Value]], rng_seed: str
+        self,
+        feasibility: Feasibility,
+        known: Iterable[Mapping[str, Value]],
+        rng_seed: str,
+        ready: Sequence[Params] = (),
+        identities: Iterable[Identity] = (),
     ):
         self._space = feasibility.space
         self._size = feasibility.image_size
         self._rng = random.Random(rng_seed)
-        self._known = {self._identity(params) for params in known}
-
-    def _identity(self, params: Mapping[str, Value]) -> tuple[Value | None, ...]:
-        return tuple(params.get(name) for name in self._space.params)
+        self._known = {identity_of(self._space, params) for params in known} | set(identities)
+        self._ready = ready
 
     def take(self, params: Params) -> bool:
         """Whether a configuration is one of these; from now on it is known."""
-        identity = self._identity(params)
-        if identity in self._known or self._space.broken(params, self._size):
+        return not self._space.broken(params, self._size) and self._new(params)
+
+    def _new(self, params: Params) -> bool:
+        identity = identity_of(self._space, params)
+        if identity in self._known:
             return False
         self._known.add(identity)
         return True
 
     def fresh(self, count: int) -> list[Params]:
         """Up to `count` configurations, drawn at random; of a small space all that are left."""
-        found: list[Params] = []
+        sample = self._rng.sample(self._ready, min(count, len(self._ready)))
+        found = [params for params in sample if self._new(params)]
         for _ in range(count * _TRIES):
             if len(found) == count:
                 return found

@@ -36,7 +36,6 @@ _OFFSET = 1.0  # variance of what is common to all values
 _JITTER = 1e-6
 _SPREAD = 0.8  # of the prior of a length scale's logarithm
 _STEPS = 60  # of the optimiser
-"""TEMP"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +65,30 @@ def _squares(a: Array, b: Array) -> Array:
     return (a[:, None, :] - b[None, :, :]) ** 2
 
 
-def _matern(squares: Array, lengths: Array) -> tuple[Array, Array]:
-    """Matern 5/2, and its derivative by the scaled squared distance, times -2."""
-    scaled = squares @ lengths**-2
-    r = np.sqrt(5 * scaled)
-    decay = np.exp(-r)
-    return (1 + r + r * r / 3) * decay, (5 / 3) * (1 + r) * decay
+def _distances(a: Array, b: Array, lengths: Array) -> Array:
+    """Squared distances of rows, each column in units of its length: (n, m)."""
+    a, b = a / lengths, b / lengths
+    both = np.sum(a * a, axis=1)[:, None] + np.sum(b * b, axis=1)[None, :]
+    return np.maximum(both - 2 * (a @ b.T), 0.0)
+
+
+def _matern(distances: Array) -> Array:
+    """Matern 5/2 of squared distances."""
+    r = np.sqrt(5 * distances)
+    return (1 + r + r * r / 3) * np.exp(-r)
+
+
+def _matern_slope(distances: Array) -> Array:
+    """Its derivative by the squared distance, times -2."""
+    r = np.sqrt(5 * distances)
+    return (5 / 3) * (1 + r) * np.exp(-r)
 
 
 def _phi(t: Array, s: Array, alpha: float, beta: float) -> Array:
-    return (1 + (t[:, None] + s[None, :]) / beta) ** -alpha
+    """How much of the transients is left; most shares are one of a few levels."""
+    (rows, row), (columns, column) = (np.unique(each, return_inverse=True) for each in (t, s))
+    table = (1 + (rows[:, None] + columns[None, :]) / beta) ** -alpha
+    return table[row[:, None], column[None, :]]
 
 
 class CurveModel:
@@ -104,10 +117,9 @@ def _covariance(theta: Array, a: Points, b: Points) -> Array:
     end, transient, drift, own, own_transient, _, alpha, beta = np.exp(theta[:8])
     width = a.x.shape[1]
     lengths = np.exp(theta[8:])
-    squares = _squares(a.x, b.x)
     phi = _phi(a.t, b.t, alpha, beta)
-    total = end * _matern(squares, lengths[:width])[0] + _OFFSET
-    total += phi * (transient * _matern(squares, lengths[width:])[0] + drift)
+    total = end * _matern(_distances(a.x, b.x, lengths[:width])) + _OFFSET
+    total += phi * (transient * _matern(_distances(a.x, b.x, lengths[width:])) + drift)
     same = a.trial[:, None] == b.trial[None, :]
     return total + same * (own + own_transient * phi)
 
@@ -144,8 +156,9 @@ def _loss(
     end, transient, drift, own, own_transient, noise, alpha, beta = np.exp(theta[:8])
     n, width = points.x.shape
     lengths_end, lengths_transient = np.exp(theta[8 : 8 + width]), np.exp(theta[8 + width :])
-    ends, slope_end = _matern(squares, lengths_end)
-    transients, slope_transient = _matern(squares, lengths_transient)
+    far_end, far_transient = squares @ lengths_end**-2, squares @ lengths_transient**-2
+    ends, slope_end = _matern(far_end), _matern_slope(far_end)
+    transients, slope_transient = _matern(far_transient), _matern_slope(far_transient)
     base = 1 + (points.t[:, None] + points.t[None, :]) / beta
     phi = base**-alpha
     same = points.trial[:, None] == points.trial[None, :]

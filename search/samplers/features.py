@@ -22,6 +22,7 @@ _RIDGE = 1e-4
 class Features:
     """The encoded parameters, and a column for each quantity known before training.
 
+    The `draws` show how quantities are spread; they must live as long, for they are encoded once.
     A quantity that is positive and spread over a factor of eight is seen on a logarithmic scale. A
     costly one is estimated from the values so far, by least squares over the columns, their squares
     and products (a cost is nearly a product of powers of sizes).
@@ -40,6 +41,7 @@ class Features:
                 self._columns[list(functions).index(name)].recall(params, value)
         for column in self._columns:
             column.spread(draws)
+        self._ready = dict(zip(map(id, draws), self._encode(draws), strict=True))
         self._names = list(functions)
         self._limits = {name: limit for name, (_, limit) in limits.items()}
 
@@ -49,14 +51,20 @@ class Features:
 
     def __call__(self, configurations: Sequence[Params]) -> Array:
         """One row per configuration, shape (configurations, `width`)."""
-        x = self._encode(configurations)
+        x = self._encoded(configurations)
         costs = [column.scaled(configurations, x) for column in self._columns]
         return np.column_stack([x, *costs])
+
+    def _encoded(self, configurations: Sequence[Params]) -> Array:
+        missing = [params for params in configurations if id(params) not in self._ready]
+        rows = iter(self._encode(missing))
+        found = [self._ready[id(p)] if id(p) in self._ready else next(rows) for p in configurations]
+        return np.array(found).reshape(len(configurations), self._encode.width)
 
     def quantity(self, name: str, configurations: Sequence[Params]) -> Array:
         """The values of a quantity, estimated where it is costly and they are not known."""
         column = self._columns[self._names.index(name)]
-        return column.values(configurations, self._encode(configurations))
+        return column.values(configurations, self._encoded(configurations))
 
     def within(self, configurations: Sequence[Params]) -> list[Params]:
         """Those that keep all limits, as far as is known without costly counting."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from search.record import State
 from search.samplers import Resume, Seen, Start, Task, Verdict, rungs
 from search.samplers.acquisition import Goal, leaders
-from search.samplers.candidates import Candidates, Params
+from search.samplers.candidates import Candidates, Identity, Params, identity_of
 from search.samplers.features import Counted, Features
 from search.samplers.posterior import Fitted, Posterior, chosen, posterior
 
@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 _QUOTA = 0.67  # of those that reached a rung go on from it
 _NEW = 0.8  # what a new configuration costs, in full trainings: most are not trained to their end
 _FIRST = 6  # configurations that are chosen to be far from each other
+_READY = 2000  # random configurations that decisions take theirs from
 _BATCHES = 50  # of random configurations, where few keep the limits
 _POOL, _FAR = 300, 40  # random configurations that are compared, later and at first
 _CENTRES, _NEAR = 6, 12  # the best trials, and configurations tried around each
@@ -50,6 +51,9 @@ class FreezeThaw:
         self._generous = _SEVERAL if several else _SINGLE
         self._fitted: Fitted | None = None
         self._features: Features | None = None
+        self._ready: list[Params] = []  # random configurations, drawn and encoded once
+        self._known: set[Identity] = set()
+        self._rows: list[Array] = []  # of the trials seen so far
         self._counted: list[Counted] = []  # costly quantities, from earlier decisions
 
     def restore(self, why: Mapping[str, Any]) -> None:
@@ -63,8 +67,9 @@ class FreezeThaw:
     @property
     def features(self) -> Features:
         if self._features is None:
-            pool = Candidates(self._task.feasibility, (), "spread")
-            self._features = Features(self._task, pool.fresh(200), self._counted)
+            pool = Candidates(self._task.feasibility, (), f"{self._task.seed} ready")
+            self._ready = pool.fresh(_READY)
+            self._features = Features(self._task, self._ready, self._counted)
         return self._features
 
     def ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
@@ -74,18 +79,20 @@ class FreezeThaw:
         return decision
 
     def _ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
-        pool = Candidates(
-            self._task.feasibility, (t.params for t in seen), f"{self._task.seed} {number}"
-        )
-        trials = chosen(seen, self._task.max_epochs)
+        features, space = self.features, self._task.feasibility.space
+        new = [trial.params for trial in seen[len(self._rows) :]]
+        self._known |= {identity_of(space, params) for params in new}
+        self._rows += list(features(new))
+        seed = f"{self._task.seed} {number}"
+        pool = Candidates(self._task.feasibility, (), seed, self._ready, self._known)
+        places, total = chosen(seen, self._task.max_epochs)
         few = sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST
-        if start and (few or not trials) and (far := self._far(pool, seen)) is not None:
+        if start and (few or not places) and (far := self._far(pool, seen)) is not None:
             return far
-        if not trials:
+        if not places:
             return None
-        earlier = self._fitted
-        x = self.features([trial.params for trial in trials])
-        total = sum(min(3, len(t.curve)) for t in seen)
+        earlier, trials = self._fitted, [seen[place] for place in places]
+        x = np.array([self._rows[place] for place in places])
         known, self._fitted = posterior(
             trials, x, self._task.max_epochs, self._generous, earlier, total
         )

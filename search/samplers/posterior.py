@@ -61,33 +61,37 @@ def levels(max_epochs: int) -> list[int]:
     return sorted({max(1, round(max_epochs / part)) for part in LEVELS})
 
 
-def chosen(seen: Sequence[Seen], max_epochs: int) -> list[Seen]:
-    """The trials with a curve that a model is made of: all, if they have at most `LARGEST` points.
+def chosen(seen: Sequence[Seen], max_epochs: int) -> tuple[list[int], int]:
+    """Places of the trials that a model is made of, and how many points all trials have.
 
-    Else first what is running, then the best of each length in turn.
+    All that have a curve, if they have at most `LARGEST` points. Else first what is running, then
+    the best of each length in turn.
     """
-    with_curve = [trial for trial in seen if trial.curve]
-    at = set(levels(max_epochs))
-    size = [len(at & trial.curve.keys() | {trial.epoch}) for trial in with_curve]
-    if sum(size) <= LARGEST:
-        return with_curve
+    at, size = levels(max_epochs), dict[int, int]()
     groups: dict[int, list[int]] = {}
-    for place, trial in enumerate(with_curve):
-        group = -1 if trial.state == State.RUNNING else trial.epoch
-        groups.setdefault(group, []).append(place)
+    total = 0
+    for place, trial in enumerate(seen):
+        if (epoch := trial.epoch) == 0:
+            continue
+        if epoch not in size:
+            size[epoch] = sum(level <= epoch for level in at) + (epoch not in at)
+        total += size[epoch]
+        groups.setdefault(-1 if trial.state == State.RUNNING else epoch, []).append(place)
+    if total <= LARGEST:
+        return sorted(place for group in groups.values() for place in group), total
     ranked = [
-        sorted(groups[group], key=lambda place: with_curve[place].curve[with_curve[place].epoch])
+        sorted(groups[group], key=lambda place: seen[place].curve[seen[place].epoch])
         for group in sorted(groups, key=lambda group: (group != -1, -group))
     ]
     room, kept = LARGEST, list[int]()
     for rank in range(max(map(len, ranked))):
         for group in ranked:
-            if rank < len(group) and room >= size[group[rank]]:
+            if rank < len(group) and room >= size[seen[group[rank]].epoch]:
                 kept.append(group[rank])
-                room -= size[group[rank]]
+                room -= size[seen[group[rank]].epoch]
         if room <= 0:
             break
-    return [with_curve[place] for place in sorted(kept)]
+    return sorted(kept), total
 
 
 def posterior(
