@@ -43,13 +43,13 @@ class Mirror:
 
     def begin(self, trial: optuna.Trial, place: int) -> dict[str, Any]:
         """This comes back as the trial at `place`; returns what is to be noted of it."""
-        self._begun[place] = trial._trial_id
+        self._begun[place] = cast(Any, trial)._trial_id
         study_id = cast(Any, self.study)._study_id
         of_study = dict(self._storage.get_study_system_attrs(study_id))
         return {"attributes": self.attributes(trial), "of_study": of_study}
 
     def attributes(self, trial: optuna.Trial) -> dict[str, Any]:
-        return dict(self._storage.get_trial(trial._trial_id).system_attrs)
+        return dict(self._storage.get_trial(cast(Any, trial)._trial_id).system_attrs)
 
     def judge(self, trial: Seen, seen: Sequence[Seen]) -> bool:
         """Whether the pruner ends `trial` after its last epoch."""

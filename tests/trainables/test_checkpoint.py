@@ -162,3 +162,23 @@ def test_a_hostile_pickle_is_refused_without_running_code(tmp_path):
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
         checkpoint.load(tmp_path / "c" / "epoch-1")
     assert not trap.exists()
+
+
+@pytest.mark.parametrize("keep", [1, 2, 5])
+def test_trimming_keeps_the_newest_whole_and_nothing_else(folder, keep):
+    names = checkpoint.commits(folder)
+    (folder / ".draft").mkdir()
+    (folder / ".draft" / "state.pt").write_bytes(b"half")
+    checkpoint.trim(folder, keep)
+    assert sorted(path.name for path in folder.iterdir()) == names[-keep:]
+    assert all(checkpoint.damage(folder / name) is None for name in names[-keep:])
+    checkpoint.trim(folder, keep)
+    assert checkpoint.commits(folder) == names[-keep:], "a second time changes nothing"
+
+
+def test_trimming_to_nothing_leaves_nothing(folder):
+    checkpoint.trim(folder, 0)
+    assert not folder.exists()
+    checkpoint.trim(folder, 0)
+    checkpoint.trim(folder, 1)
+    assert not folder.exists(), "what never was is no failure"
