@@ -13,7 +13,6 @@ from search.samplers.curve_model import CurveModel, Points, fit
 Array = NDArray[np.float64]
 LEVELS = (9, 3, 1)  # parts of the full length at which a curve is looked at
 LARGEST = 240  # points of a model: a suggestion costs the square of that, a fit the cube
-_CAUTION = 1.0
 _ENOUGH = 5  # values that show how ends are spread
 _GROWTH = 1.15  # hyperparameters are fitted again when there are so many times the points
 
@@ -53,7 +52,7 @@ class Posterior:
     def _at(self, points: Points) -> tuple[Array, Array]:
         found = [model.predict(points, own=False) for model in self.models]
         means, variances = zip(*found, strict=True)
-        return np.column_stack(means), _CAUTION * np.sqrt(np.column_stack(variances))
+        return np.column_stack(means), np.sqrt(np.column_stack(variances))
 
 
 def levels(max_epochs: int) -> list[int]:
