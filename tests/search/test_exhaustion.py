@@ -17,7 +17,7 @@ def stored():
 
 
 def opened(stored):
-    study = SweepStudy(stored, SPACE, directions={"score": "max"}, trials=10)
+    study = SweepStudy(stored, SPACE, directions={"score": "max"}, max_epochs=3, trials=10)
     exhaustion.recall(stored, study)
     return study
 
