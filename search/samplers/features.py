@@ -42,6 +42,7 @@ class Features:
         for column in self._columns:
             column.spread(draws)
         self._draws = draws  # while they live, nothing else has their ids
+        self._draws = draws  # kept, so that no other configuration gets the id of one of them
         self._ready = dict(zip(map(id, draws), self._encode(draws), strict=True))
         self._names = list(functions)
         self._limits = {name: limit for name, (_, limit) in limits.items()}

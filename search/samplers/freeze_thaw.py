@@ -86,8 +86,9 @@ class FreezeThaw:
         last = not start and not any(trial.state == State.RUNNING for trial in seen)
         for rung in reversed(self._rungs):
             here = {place: gain for place, gain in paused.items() if gains.epoch(place) == rung}
-            quota = max(int(last), int(_QUOTA * self._reached(rung, seen)))
-            if here and self._beyond(rung, seen) < quota:
+            reached = [trial for trial in seen if trial.epoch >= rung]
+            beyond = sum(t.epoch > rung or t.state == State.RUNNING for t in reached)
+            if here and beyond < max(int(last), int(_QUOTA * len(reached))):
                 return gains.resume(max(here, key=here.__getitem__), here, "quota")
         if not start:
             return None
@@ -101,12 +102,3 @@ class FreezeThaw:
         if best is not None and worth[best] >= gain / _NEW:
             return gains.resume(best, paused, "worth more than anything new")
         return Start(params, why)
-
-    def _reached(self, rung: int, seen: Sequence[Seen]) -> int:
-        return sum(trial.epoch >= rung for trial in seen)
-
-    def _beyond(self, rung: int, seen: Sequence[Seen]) -> int:
-        return sum(
-            trial.epoch > rung or (trial.epoch == rung and trial.state == State.RUNNING)
-            for trial in seen
-        )
