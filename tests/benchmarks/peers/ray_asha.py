@@ -11,7 +11,7 @@ from typing import Any, cast
 import optuna
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from search.sampling import suggest
+from search.sampling import distribution
 from search.simulation import Row
 from tests.benchmarks.objectives import Objective
 from tests.benchmarks.peers.lanes import Job, simulated
@@ -35,9 +35,9 @@ class RayAsha(OptunaStudy):
         self._trials: dict[int, Any] = {}
 
     def ask(self) -> Job:
-        trial = self._study.ask()
         domains = self._objective.space.params
-        params = {name: suggest(trial, name, domain) for name, domain in domains.items()}
+        trial = self._study.ask({name: distribution(domain) for name, domain in domains.items()})
+        params = trial.params
         self._trials[trial.number] = SimpleNamespace(trial_id=str(trial.number))
         self._scheduler.on_trial_add(cast(Any, None), self._trials[trial.number])
         return Job(trial.number, params)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import optuna
 
-from search.sampling import suggest
+from search.sampling import distribution
 from search.simulation import Row
 from tests.benchmarks.objectives import Objective
 from tests.benchmarks.peers.lanes import Job, simulated
@@ -27,9 +27,9 @@ class OptunaStudy:
         self._study = optuna.create_study(directions=ways, sampler=sampler)
 
     def ask(self) -> Job:
-        trial = self._study.ask()
         domains = self._objective.space.params
-        params = {name: suggest(trial, name, domain) for name, domain in domains.items()}
+        trial = self._study.ask({name: distribution(domain) for name, domain in domains.items()})
+        params = trial.params
         for name, (of, limit) in self._objective.constraints.items():
             trial.set_constraint(name, of(params) - limit)
         return Job(trial.number, params)
