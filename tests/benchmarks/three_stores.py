@@ -17,7 +17,8 @@ _SCORE, _BEST = "valid_top1", "best_valid_top1"
 # of a trial's state in the study: Optuna's, MLflow's, and whether its folder ends with it
 _STATES = {
     "complete": ("COMPLETE", "FINISHED", True),
-    "pruned": ("PRUNED", "KILLED", False),
+    "paused": ("RUNNING", "SCHEDULED", False),
+    "stopped": ("PRUNED", "KILLED", False),
     "failed": ("FAIL", "FAILED", True),
     "infeasible": ("PRUNED", "KILLED", True),
     "running": ("RUNNING", "RUNNING", False),
