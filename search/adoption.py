@@ -17,7 +17,7 @@ from search.plan import OBJECTIVE, Plan
 from search.record import ACCEPTED, State, config_hash
 from search.sampling import OUTCOMES, distribution
 from search.sweep_folder import SweepFolder
-from trainables import trial_log
+from trainables import checkpoint, trial_log
 from trainables.errors import BadRequestError
 from trainables.trial_log import Line
 
@@ -44,25 +44,35 @@ def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
             create_trial(
                 params={name: params[name] for name in domains},
                 distributions={name: distribution(domain) for name, domain in domains.items()},
-                **_outcome(lines, {"params": params, ACCEPTED: True, "trial_key": key}),
+                **_outcome(
+                    lines,
+                    {"params": params, ACCEPTED: True, "trial_key": key},
+                    can_go_on=bool(checkpoint.commits(folder.trial(key).checkpoints)),
+                ),
             )
         )
     return lost
 
 
-def _outcome(lines: list[Line], attributes: dict[str, Any]) -> dict[str, Any]:
-    """State, values and attributes of a trial with these lines, as `create_trial` takes them."""
+def _outcome(lines: list[Line], attributes: dict[str, Any], *, can_go_on: bool) -> dict[str, Any]:
+    """State, values and attributes of a trial with these lines, as `create_trial` takes them.
+
+    One that has not ended is interrupted if it `can_go_on` from a commit, else it was stopped: that
+    removes its commits.
+    """
     last = lines[-1] if lines else Line(epoch=0)
-    if last.state is None:
-        return {"state": TrialState.RUNNING, "user_attrs": attributes}
     (objective,) = OBJECTIVE
-    state = State(last.state)
-    attributes |= {"state": state.value, "reason": last.reason}
-    told: dict[str, Any] = {"state": OUTCOMES[state], "user_attrs": attributes}
+    scores = {line.epoch: line.metrics[objective] for line in lines if objective in line.metrics}
+    told: dict[str, Any] = {"user_attrs": attributes, "intermediate_values": scores}
+    if last.state is None and (can_go_on or not lines):
+        return told | {"state": TrialState.RUNNING}
+    state, reason = State.STOPPED, f"stopped after epoch {last.epoch}, by its folder"
+    if last.state is not None:
+        state, reason = State(last.state), last.reason
+    attributes |= {"state": state.value, "reason": reason}
     if state == State.COMPLETE:
         told["values"] = attributes["values"] = [last.metrics[f"best_{objective}"]]
-    scores = {line.epoch: line.metrics[objective] for line in lines if objective in line.metrics}
-    return told | {"intermediate_values": scores}
+    return told | {"state": OUTCOMES[state]}
 
 
 def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from search.reading import reopened
 from search.record import State
 from search.study_file import StudyFile
 from search.sweep_folder import SweepFolder
-from trainables import records
+from trainables import checkpoint, records
 from trainables.errors import BadRequestError, StorageError
 from trainables.home import Home
 
@@ -32,22 +32,36 @@ def adopted(made, plan=None):
     return adopt(study, plan or made.plan, SweepFolder(made.folder))
 
 
-def test_a_lost_study_is_made_again_from_the_folders(lost):
+def commit_of(lost, key):
+    """A trial that can go on has a commit."""
+    commits = SweepFolder(lost.folder).trial(key).checkpoints
+    checkpoint.commit(commits, "epoch-00001", {"line": {}}, keep=1)
+
+
+@pytest.mark.parametrize("commit", [True, False], ids=["interrupted", "stopped"])
+def test_a_lost_study_is_made_again_from_the_folders(lost, commit):
     folder = SweepFolder(lost.folder)
+    if commit:
+        commit_of(lost, lost.before[1].key)
     assert "making it again from the trials" in StudyFile(folder).heal()
     assert adopted(lost) == [record.key for record in lost.before]
     assert adopted(lost) == [], "once"
     study = lost.study()
     assert [(r.key, r.params) for r in study.accepted] == [(r.key, r.params) for r in lost.before]
-    states = [State.COMPLETE, State.RUNNING, State.FAILED, State.INFEASIBLE]
+    second = State.RUNNING if commit else State.STOPPED
+    states = [State.COMPLETE, second, State.FAILED, State.INFEASIBLE]
     assert [record.state for record in study.accepted] == states
     for now, before in zip(study.accepted, lost.before, strict=True):
         if now.state != State.RUNNING:
-            lost_too = {"metrics": {}, "decisions": []}  # nobody knows why they were suggested
+            # nobody knows why they were suggested, nor why one was stopped
+            lost_too = {"metrics": {}, "decisions": []}
+            lost_too |= {"reason": ""} if now.state == State.STOPPED else {}
             assert dataclasses.replace(now, **lost_too) == dataclasses.replace(before, **lost_too)
     first = study.next()
-    assert first is not None
-    assert first.key == lost.before[1].key, "what has not ended goes on first"
+    if commit:
+        assert first.key == lost.before[1].key, "what has not ended goes on first"
+    else:
+        assert first is None, "what was stopped is not trained again"
     assert StudyFile(folder).heal() == ""
 
 
@@ -67,6 +81,7 @@ def test_an_older_copy_gets_the_trials_it_does_not_know(lost):
 
 
 def test_numbers_of_new_trials_do_not_meet_those_of_folders(lost):
+    commit_of(lost, lost.before[1].key)
     adopted(lost)
     lost.plan = dataclasses.replace(lost.plan, trials=5)
     study = lost.study()

@@ -1,6 +1,7 @@
 """A study, and a run in MLflow, belong to one sweep of one home."""
 
 import dataclasses
+import gc
 import json
 import shutil
 
@@ -106,6 +107,8 @@ def lost_plan(whole_sweep):
     claim(study._study, whole_sweep.plan, folder, shared=False)
     StudyFile(folder).keep()
     folder.plan.unlink()
+    del study
+    gc.collect()  # closes what it had open, and SQLite's logs go
     return whole_sweep
 
 
