@@ -7,6 +7,7 @@ from typing import Any, cast
 from ray import tune
 from ray.tune import PlacementGroupFactory
 
+from search import orphans
 from search.cluster import Crews
 from search.plan import Plan
 from search.searcher import StudySearcher
@@ -47,6 +48,7 @@ def run(study: SweepStudy, plan: Plan, folder: SweepFolder, crews: Crews) -> Non
     )
     interrupt = signal.getsignal(signal.SIGINT)
     try:
-        tuner.fit()
+        with orphans.released():
+            tuner.fit()
     finally:  # Tune leaves its own in place, which would swallow the next Ctrl-C
         signal.signal(signal.SIGINT, interrupt)
