@@ -80,7 +80,7 @@ class Projection:
         self._run_ids: dict[str, str] = {}
         self._described: set[str] = set()
         self._written: dict[str, int] = {}
-        self._settled: set[tuple[str, str]] = set()
+        self._settled: dict[str, tuple[str, str]] = {}  # status and reason of what has ended
         own = (self.client, self.experiment_id, plan.sweep, self._identity)
         self._found = runs_of_trials(*own)
         self._reasoned: set[str] = set()
@@ -89,7 +89,7 @@ class Projection:
             self._run_ids[key] = run.info.run_id
             self._reasoned |= {key} if Tag.REASON in run.data.tags else set()
             if run.info.status not in _OPEN:
-                self._settled.add((key, run.info.status))
+                self._settled[key] = run.info.status, run.data.tags.get(Tag.REASON, "")
             else:  # an epoch trained again after a damaged checkpoint stays what it was here
                 points = self.client.get_metric_history(run.info.run_id, "lr")
                 self._written[key] = len(points)
@@ -155,7 +155,11 @@ class Projection:
         """One child run: parameters, the curve so far, final scalars, state and artifacts."""
         state = record.state  # the driver goes on meanwhile: what it changes now is told again
         status = STATUS[state]
-        if (record.key, status) in self._settled:
+        settled, reason = self._settled.get(record.key, ("", ""))
+        if settled == status:
+            if record.reason and reason != record.reason:  # a study that was lost had another
+                self.client.set_tag(self.trial_run(record), Tag.REASON, record.reason)
+                self._settled[record.key] = status, record.reason
             return
         folder = self._folder.trial(record.key)
         lines = trial_log.read(folder.metrics)
@@ -165,7 +169,7 @@ class Projection:
         self.client.set_tag(run_id, Tag.STATE, state.value)
         if not state.final:
             self.client.update_run(run_id, status=status)
-            self._settled -= {(record.key, settled) for settled in STATUS.values()}
+            self._settled.pop(record.key, None)
             return
         if record.reason:
             self.client.set_tag(run_id, Tag.REASON, record.reason)
@@ -177,7 +181,7 @@ class Projection:
             if file.exists():
                 self.client.log_artifact(run_id, str(file))
         self.client.set_terminated(run_id, status)
-        self._settled.add((record.key, status))
+        self._settled[record.key] = status, record.reason
 
     def trial_run(self, record: Record) -> str:
         if record.key in self._described:
