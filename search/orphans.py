@@ -1,4 +1,4 @@
-"""Placement groups whose maker is dead: nobody else gives their resources back.
+"""Placement groups of this driver whose maker is dead: nobody else gives their resources back.
 
 Tune ends a lane that has not started yet when its trial went to another one. The controller that
 such a lane had started dies with it, and what it had reserved, or was about to, stays reserved. A
@@ -22,14 +22,18 @@ logger = logging.getLogger(__name__)
 
 
 def release() -> int:
-    """Remove every placement group whose creator is dead; returns how many there were."""
+    """Remove this driver's placement groups whose creator is dead; returns how many there were.
+
+    A group that was meant to outlive its creator stays, and so do those of others on the cluster.
+    """
     state, private = cast(Any, ray_state), cast(Any, gcs_pb2)
-    dead = {key for key, actor in state.actor_table(None).items() if actor["State"] == "DEAD"}
+    job = cast(Any, ray.get_runtime_context()).worker.current_job_id
+    dead = state.actor_table(None, job, "DEAD").keys()
     orphans = 0
     for written in state._connect_and_get_accessor().get_placement_group_table():
         group = private.PlacementGroupTableData.FromString(written)
         name = private.PlacementGroupTableData.PlacementGroupState.Name(group.state)
-        if name in _OVER or group.creator_actor_id.hex() not in dead:
+        if name in _OVER or group.is_detached or group.creator_actor_id.hex() not in dead:
             continue
         identity = ray.PlacementGroupID(group.placement_group_id)
         cast(Any, remove_placement_group)(PlacementGroup(identity))
@@ -56,3 +60,4 @@ def released() -> Generator[None]:
         yield
     finally:
         over.set()
+        thread.join()
