@@ -88,6 +88,11 @@ class Task:
     seed: int = 0
     costly: frozenset[str] = frozenset()
 
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one objective."""
+        return len(self.learned) + len(self.known) > 1
+
 
 class Sampler(Protocol):
     """The contract. `number` counts the decisions of a sweep and seeds each of them."""
@@ -111,6 +116,18 @@ class Sampler(Protocol):
 def rungs(max_epochs: int) -> list[int]:
     """The epochs after which trials pause."""
     return sorted({max(1, round(max_epochs / part)) for part in RUNGS} - {max_epochs})
+
+
+def below_quota(rung: int, seen: Sequence[Seen], share: float, *, start: bool) -> bool:
+    """Whether fewer than a `share` of the trials that reached `rung` have gone on from it.
+
+    If nothing else is left to do (nothing runs, and without `start` nothing new is wanted), one
+    goes on of a few trials too.
+    """
+    reached = [trial for trial in seen if trial.epoch >= rung]
+    beyond = sum(trial.epoch > rung or trial.state == State.RUNNING for trial in reached)
+    last = not start and not any(trial.state == State.RUNNING for trial in seen)
+    return beyond < max(int(last), int(share * len(reached)))
 
 
 def usual_epochs(trials: int, max_epochs: int) -> float:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from search.enumeration import enumerable, untried
 from search.feasibility import Feasibility
+from search.samplers.encoding import are_numbers, logarithmic
 from spaces.space import Choice, Domain, Integer, Real, Space, Value
 
 _TRIES = 200  # draws for each configuration that is wanted
-_LOG_FROM = 8  # a domain whose ends differ by this factor is moved in by factors
 Params = dict[str, Value]
 Identity = tuple[Value | None, ...]
 
@@ -120,8 +120,7 @@ def _moved(domain: Domain, value: Value, rng: random.Random, scale: float) -> Va
     low, high = domain.low, domain.high
     if low == high:
         return value
-    log = domain.log or (low > 0 and high / low >= _LOG_FROM)
-    forth = math.log if log else float
+    forth = math.log if logarithmic(domain) else float
     begin, span = forth(low), forth(high) - forth(low)
     place = (forth(float(value)) - begin) / span + rng.gauss(0, scale)
     found = _at(domain, min(1.0, max(0.0, place)))
@@ -133,8 +132,7 @@ def _moved(domain: Domain, value: Value, rng: random.Random, scale: float) -> Va
 def _at(domain: Integer | Real, place: float) -> Value:
     """The value at a share of a domain, on the scale in which it is moved in."""
     low, high = domain.low, domain.high
-    log = domain.log or (low > 0 and high / low >= _LOG_FROM)
-    forth, back = (math.log, math.exp) if log else (float, float)
+    forth, back = (math.log, math.exp) if logarithmic(domain) else (float, float)
     found = min(high, max(low, back(forth(low) + place * (forth(high) - forth(low)))))
     if isinstance(domain, Real):
         return float(found)
@@ -143,7 +141,7 @@ def _at(domain: Integer | Real, place: float) -> Value:
 
 def _neighbour(values: tuple[Value, ...], value: Value, rng: random.Random) -> Value:
     """Another value; of numbers the next one up or down."""
-    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+    if are_numbers(values):
         ordered = sorted(values, key=float)
         place = ordered.index(value) + rng.choice((-1, 1))
         return ordered[min(len(ordered) - 1, max(0, place))]

@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-# the scales in the order of `Theta.scales`, with their prior: mean of the logarithm, and its spread
+# what `theta` begins with, with its prior: mean of the logarithm, and its spread
 _PRIORS = {
     "end": (0.0, 1.5),
     "transient": (2.0, 2.0),
@@ -131,15 +131,14 @@ def _variance(theta: Array, points: Points, own: bool) -> Array:
     return total + (alone + alone_transient * phi if own else 0)
 
 
-def fit(points: Points, values: Array, start: Array | None = None) -> Array:
-    """The most probable hyperparameters, from their prior's mean or from `start`."""
+def fit(points: Points, values: Array) -> Array:
+    """The most probable hyperparameters, looked for from their prior's mean."""
     mean, spread = prior(points.x.shape[1])
     squares = _squares(points.x, points.x)
-    begin = mean if start is None else start
     bounds = [(m - 4 * s, m + 4 * s) for m, s in zip(mean, spread, strict=True)]
     found = minimize(
         _loss,
-        begin,
+        mean,
         args=(points, values, squares, mean, spread),
         jac=True,
         method="L-BFGS-B",

@@ -8,8 +8,23 @@ from numpy.typing import NDArray
 
 from spaces.space import Choice, Domain, Integer, Real, Space, Value
 
-_LOG_FROM = 8  # a domain whose ends differ by this factor is seen on a logarithmic scale
+_LOG_FROM = 8  # ends that differ by this factor are seen on a logarithmic scale
 Array = NDArray[np.float64]
+
+
+def spans_factors(low: float, high: float) -> bool:
+    """Whether factors count between these ends, and not differences."""
+    return low > 0 and high / low >= _LOG_FROM
+
+
+def logarithmic(domain: Integer | Real) -> bool:
+    """Whether a domain is seen, and moved in, on a logarithmic scale."""
+    return domain.log or spans_factors(domain.low, domain.high)
+
+
+def are_numbers(values: Sequence[Value]) -> bool:
+    """Whether the values of a choice have an order."""
+    return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
 
 
 class Encoding:
@@ -22,7 +37,7 @@ class Encoding:
 
     def __init__(self, space: Space):
         self.space = space
-        self._parts = [(name, _Column.of(domain)) for name, domain in space.params.items()]
+        self._parts = [(name, _Column(domain)) for name, domain in space.params.items()]
         self.width = sum(column.width for _, column in self._parts)
 
     def __call__(self, configurations: Sequence[Mapping[str, Value]]) -> Array:
@@ -37,19 +52,14 @@ class Encoding:
 class _Column:
     """How the values of one domain are placed."""
 
-    def __init__(self, places: Mapping[Value, tuple[float, ...]] | None, low: float, high: float):
-        self._places, self._low, self._high = places, low, high
-        self.width = len(next(iter(places.values()))) if places else 1
-        self._log = low > 0 and high / low >= _LOG_FROM
-
-    @classmethod
-    def of(cls, domain: Domain) -> "_Column":
+    def __init__(self, domain: Domain):
+        self._places, self.width = None, 1
         if isinstance(domain, Choice):
-            return cls(_places(domain), 0, 1)
+            self._places = _places(domain)
+            self.width = len(next(iter(self._places.values())))
+            return
         assert isinstance(domain, (Integer, Real))
-        column = cls(None, domain.low, domain.high)
-        column._log = column._log or domain.log
-        return column
+        self._low, self._high, self._log = domain.low, domain.high, logarithmic(domain)
 
     def of_value(self, value: Value | None) -> tuple[float, ...]:
         if value is None:
@@ -68,8 +78,9 @@ def _places(domain: Choice) -> dict[Value, tuple[float, ...]]:
     values = domain.values
     if len(values) == 1:
         return {values[0]: (0.5,)}
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        return {value: (i / (len(values) - 1),) for i, value in enumerate(sorted(values))}  # type: ignore[type-var]
+    if are_numbers(values):
+        ordered = sorted(values, key=float)
+        return {value: (i / (len(values) - 1),) for i, value in enumerate(ordered)}
     if len(values) == 2:
         return {values[0]: (0.0,), values[1]: (1.0,)}
     corner = math.sqrt(0.5)

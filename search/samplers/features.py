@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.samplers import Quantity, Task
-from search.samplers.encoding import Encoding
-from spaces.space import Value
+from search.samplers.candidates import Params
+from search.samplers.encoding import Encoding, spans_factors
 
 Array = NDArray[np.float64]
-Params = dict[str, Value]
 Counted = tuple[str, Params, float]  # the quantity, the configuration, the value
 _DRAWS = 200  # configurations that show how a quantity is spread
 _COUNTED = 16  # of them, if it is costly
@@ -22,10 +21,10 @@ _RIDGE = 1e-4
 class Features:
     """The encoded parameters, and a column for each quantity known before training.
 
-    The `draws` show how quantities are spread; they are encoded once.
-    A quantity that is positive and spread over a factor of eight is seen on a logarithmic scale. A
-    costly one is estimated from the values so far, by least squares over the columns, their squares
-    and products (a cost is nearly a product of powers of sizes).
+    The `draws` show how quantities are spread; they are encoded once. A quantity that is positive
+    and spread over a factor of eight is seen on a logarithmic scale. A costly one is estimated from
+    the values so far, by least squares over the columns, their squares and products (a cost is
+    nearly a product of powers of sizes).
     """
 
     def __init__(self, task: Task, draws: Sequence[Params], counted: Sequence[Counted] = ()):
@@ -41,7 +40,6 @@ class Features:
                 self._columns[list(functions).index(name)].recall(params, value)
         for column in self._columns:
             column.spread(draws)
-        self._draws = draws  # while they live, nothing else has their ids
         self._draws = draws  # kept, so that no other configuration gets the id of one of them
         self._ready = dict(zip(map(id, draws), self._encode(draws), strict=True))
         self._names = list(functions)
@@ -103,7 +101,7 @@ class _Column:
         drawn = draws[: _COUNTED if self._costly else _DRAWS]
         found = [self._count(params) for params in drawn]
         low, high = min(found, default=0.0), max(found, default=1.0)
-        self.log = low > 0 and high / low >= 8
+        self.log = spans_factors(low, high)
         self._low, self._span = self._shown(low), max(1e-9, self._shown(high) - self._shown(low))
 
     def _shown(self, value: float) -> float:

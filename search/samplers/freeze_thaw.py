@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from search.record import State
-from search.samplers import Resume, Seen, Start, Task, Verdict, rungs
+from search.samplers import Resume, Seen, Start, Task, Verdict, below_quota, rungs
 from search.samplers.gains import Gains
 from search.samplers.posterior import Fitted, chosen, posterior
 from search.samplers.supply import Supply
@@ -38,8 +38,7 @@ class FreezeThaw:
             raise ValueError(f"freeze-thaw pauses by itself; its pruner is {PRUNER!r}")
         self._task, self._supply = task, Supply(task)
         self._rungs = rungs(task.max_epochs)
-        several = len(task.learned) + len(task.known) > 1
-        self._generous = _SEVERAL if several else _SINGLE
+        self._generous = _SEVERAL if task.several else _SINGLE
         self._fitted: Fitted | None = None
 
     def restore(self, why: Mapping[str, Any]) -> None:
@@ -82,13 +81,9 @@ class FreezeThaw:
 
     def _decide(self, gains: Gains, seen: Sequence[Seen], *, start: bool) -> Start | Resume | None:
         paused = gains.paused()
-        # nothing else is left to do: of a few trials too, one is trained to its end
-        last = not start and not any(trial.state == State.RUNNING for trial in seen)
         for rung in reversed(self._rungs):
             here = {place: gain for place, gain in paused.items() if gains.epoch(place) == rung}
-            reached = [trial for trial in seen if trial.epoch >= rung]
-            beyond = sum(t.epoch > rung or t.state == State.RUNNING for t in reached)
-            if here and beyond < max(int(last), int(_QUOTA * len(reached))):
+            if here and below_quota(rung, seen, _QUOTA, start=start):
                 return gains.resume(max(here, key=here.__getitem__), here, "quota")
         if not start:
             return None

@@ -18,7 +18,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from search.record import State
-from search.samplers import Resume, Seen, Start, Task, Verdict, rungs
+from search.samplers import Resume, Seen, Start, Task, Verdict, below_quota, rungs
 from search.samplers.candidates import Candidates, Params
 from search.samplers.mirror import Mirror, Refused
 from spaces.space import nearest
@@ -76,13 +76,12 @@ class OptunaSampler:
     """The sampler `name` with a `pruner`; one objective pauses at rungs by default."""
 
     def __init__(self, task: Task, name: str, pruner: str | None = None):
-        several = len(task.learned) + len(task.known) > 1
-        pruner = pruner or ("none" if several else "pause-halving")
+        pruner = pruner or ("none" if task.several else "pause-halving")
         if pruner not in (*_OURS, *PRUNERS):
             known = [*_OURS, *PRUNERS]
             said = f"no pruner {pruner!r}{nearest(pruner, known)} (there are {', '.join(known)})"
             raise ValueError(said)
-        if several and pruner != "none":
+        if task.several and pruner != "none":
             raise ValueError(f"the pruner {pruner!r} works for a single objective")
         self._task, self._name, self._pruner = task, name, pruner
         self._ordered = name == "grid"
@@ -123,18 +122,10 @@ class OptunaSampler:
         return self._suggested(pool, seen, number)
 
     def _promoted(self, seen: Sequence[Seen], *, start: bool) -> int | None:
-        """The best paused trial of the highest rung from which fewer than half went on.
-
-        When nothing else is left to do, one of them at least.
-        """
-        last = not start and not any(trial.state == State.RUNNING for trial in seen)
+        """The best paused trial of the highest rung from which fewer than half went on."""
         for rung in reversed(self._rungs):
             here = [t for t in seen if t.state == State.PAUSED and t.epoch == rung]
-            reached = sum(t.epoch >= rung for t in seen)
-            beyond = sum(
-                t.epoch > rung or (t.epoch == rung and t.state == State.RUNNING) for t in seen
-            )
-            if here and beyond < max(int(last), reached // 2):
+            if here and below_quota(rung, seen, 0.5, start=start):
                 return min(here, key=lambda t: t.curve[rung]).number
         return None
 
