@@ -13,19 +13,10 @@ from search.cluster import Resources, address_of
 from search.earlier import earlier_plan
 from search.listing import Show
 from search.numbers import NUMBERS, read
-from search.plan import (
-    FULL,
-    QUICK,
-    Budget,
-    Plan,
-    described,
-    fitting_size,
-    name_mistakes,
-    searched,
-    setting_mistakes,
-)
+from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
 from search.samplers import DEFAULT
 from search.samplers.loading import mistakes
+from search.settings import described, fitting_size, searched, setting_mistakes
 from search.sweep_folder import SweepFolder, add_options, database_mistakes
 from spaces import first_stage
 from spaces.space import Value, nearest

@@ -93,7 +93,7 @@ def _attainable(plan: Plan, console: Console) -> Plan:
 def _search(request: Request, plan: Plan, console: Console) -> int:
     """Train, measure, report; the exit code."""
     from search import measuring
-    from search.sweep import Sweep
+    from search.driver import Sweep
 
     sweep = Sweep(request, plan, console)
     address = cluster.address_of(request.address)

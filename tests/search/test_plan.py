@@ -7,15 +7,8 @@ import re
 import pytest
 
 import spaces
-from search.plan import (
-    QUICK,
-    Plan,
-    described,
-    fitting_size,
-    name_mistakes,
-    searched,
-    setting_mistakes,
-)
+from search.plan import QUICK, Plan, name_mistakes
+from search.settings import described, fitting_size, searched, setting_mistakes
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Integer, Real, Space
 from trainables import models

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from search.driver import Sweep
 from search.record import State
-from search.sweep import Sweep
 from search.sweep_folder import SweepFolder
 from trainables import checkpoint
 
