@@ -8,13 +8,16 @@ once more, and trains only what is not.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from search.plan import OBJECTIVE, Plan
-from search.record import ACCEPTED, State, config_hash
+from search.ledger import CURVE
+from search.plan import Plan
+from search.record import ACCEPTED, Record, State, config_hash, told_of
+from search.samplers import Quantity
 from search.sampling import OUTCOMES, distribution
 from search.sweep_folder import SweepFolder
 from trainables import checkpoint, trial_log
@@ -25,28 +28,34 @@ _KEY = re.compile(r"(\d{5,})-([0-9a-f]{8})")
 _FREE = ("data",)  # a place, which may have moved
 
 
-def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
+def adopt(
+    study: optuna.Study, plan: Plan, folder: SweepFolder, known: Mapping[str, Quantity]
+) -> list[str]:
     """Tell `study` of every trial that has a folder and that it does not know; returns their keys.
+
+    `known` are the objectives that need no training.
 
     Raises:
         BadRequestError: One was not trained as `plan` says; `study` was told nothing.
     """
     trials = study.get_trials(deepcopy=False)
-    known = {trial.user_attrs.get("trial_key") for trial in trials}
-    lost = sorted(key for key in folder.trained_keys() - known if _KEY.fullmatch(key))
+    told = {trial.user_attrs.get("trial_key") for trial in trials}
+    lost = sorted(key for key in folder.trained_keys() - told if _KEY.fullmatch(key))
     found = {key: _params(key, plan, folder) for key in lost}
     domains = plan.searched.params
     for key, params in found.items():
         for _ in range(len(study.get_trials(deepcopy=False)), int(key.partition("-")[0])):
             study.add_trial(create_trial(state=TrialState.FAIL))  # suggestions that had no folder
-        lines = trial_log.read(folder.trial(key).metrics)
+        record = Record(int(key.partition("-")[0]), key, params, State.RUNNING)
+        record.known = {name: quantity(params) for name, quantity in known.items()}
         study.add_trial(
             create_trial(
                 params={name: params[name] for name in domains},
                 distributions={name: distribution(domain) for name, domain in domains.items()},
                 **_outcome(
-                    lines,
-                    {"params": params, ACCEPTED: True, "trial_key": key},
+                    record,
+                    trial_log.read(folder.trial(key).metrics),
+                    plan,
                     can_go_on=bool(checkpoint.commits(folder.trial(key).checkpoints)),
                 ),
             )
@@ -54,16 +63,23 @@ def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
     return lost
 
 
-def _outcome(lines: list[Line], attributes: dict[str, Any], *, can_go_on: bool) -> dict[str, Any]:
+def _outcome(record: Record, lines: list[Line], plan: Plan, *, can_go_on: bool) -> dict[str, Any]:
     """State, values and attributes of a trial with these lines, as `create_trial` takes them.
 
     One that has not ended is interrupted if it `can_go_on` from a commit, else it was stopped: that
     removes its commits.
     """
-    last = lines[-1] if lines else Line(epoch=0)
-    (objective,) = OBJECTIVE
-    scores = {line.epoch: line.metrics[objective] for line in lines if objective in line.metrics}
-    told: dict[str, Any] = {"user_attrs": attributes, "intermediate_values": scores}
+    last, learned = lines[-1] if lines else Line(epoch=0), plan.learned
+    for line in lines:
+        if all(name in line.metrics for name in learned):
+            record.curve[line.epoch] = tuple(line.metrics[name] for name in learned)
+    attributes: dict[str, Any] = {"params": record.params, ACCEPTED: True}
+    attributes |= {"trial_key": record.key} | ({"known": record.known} if record.known else {})
+    told: dict[str, Any] = {"user_attrs": attributes}
+    if len(learned) > 1:
+        attributes[CURVE] = {epoch: list(values) for epoch, values in record.curve.items()}
+    else:
+        told["intermediate_values"] = {epoch: value for epoch, (value,) in record.curve.items()}
     if last.state is None and (can_go_on or not lines):
         return told | {"state": TrialState.RUNNING}
     state, reason = State.STOPPED, f"stopped after epoch {last.epoch}, by its folder"
@@ -71,7 +87,8 @@ def _outcome(lines: list[Line], attributes: dict[str, Any], *, can_go_on: bool) 
         state, reason = State(last.state), last.reason
     attributes |= {"state": state.value, "reason": reason}
     if state == State.COMPLETE:
-        told["values"] = attributes["values"] = [last.metrics[f"best_{objective}"]]
+        values = told_of(record, last.metrics, learned)
+        told["values"] = attributes["values"] = [values[name] for name in plan.objectives]
     return told | {"state": OUTCOMES[state]}
 
 

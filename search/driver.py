@@ -1,6 +1,7 @@
 """One sweep from its study to its report; the driver's side."""
 
 import math
+import random
 import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,14 +11,15 @@ from threadpoolctl import threadpool_limits
 
 from reports.build import build
 from reports.mlflow_contract import address, explained
-from search import cluster, exhaustion, tuner
+from search import cluster, exhaustion, measuring, objectives, tuner
 from search.adoption import adopt
-from search.costs import Costs, counter
+from search.costs import Costs
 from search.identity import claim
 from search.measuring import Measuring
 from search.mlflow_store import usable
-from search.plan import OBJECTIVE, Plan
+from search.plan import Plan
 from search.projection import Projection
+from search.quantities import Measured, Quantities, quantities
 from search.record import Record, State
 from search.request import Request
 from search.sampling import create
@@ -30,7 +32,10 @@ from search.tracking import Tracker
 from spaces.space import Value
 from trainables import checkpoint, trial_log
 from trainables.addresses import redacted, sqlite_url
+from trainables.errors import BadRequestError
 from trainables.provenance import facts
+
+_DRAWS = 2000
 
 
 class Sweep:
@@ -65,9 +70,10 @@ class Sweep:
                 self.say(f"note: {healed}")
             storage = file.storage()
             attend(storage, self.say)
-        stored = create(plan.sweep, OBJECTIVE, storage)
+        stored = create(plan.sweep, plan.directions, storage)
         claim(stored, plan, request.folder, shared=bool(request.database))
-        if adopted := adopt(stored, plan, request.folder):
+        known = self._quantities(plan)
+        if adopted := adopt(stored, plan, request.folder, known.known):
             where = "were found in their folders"
             self.say(f"note: {len(adopted)} trials that the study did not know {where}")
             if not request.database:
@@ -75,14 +81,15 @@ class Sweep:
         study = SweepStudy(
             stored,
             plan.searched,
-            directions=OBJECTIVE,
+            directions=plan.directions,
             max_epochs=plan.epochs,
             image_size=plan.image_size,
             trials=plan.trials,
             epochs=math.inf if plan.total_epochs is None else plan.total_epochs,
             seed=plan.seed,
-            constraints={"gflops": (counter(plan), plan.max_gflops)} if plan.max_gflops else None,
-            costly=frozenset({"gflops"}),
+            constraints=known.constraints,
+            known=known.known,
+            costly=known.costly,
             sampler=plan.sampler,
             pruner=plan.pruner,
         )
@@ -93,6 +100,24 @@ class Sweep:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
         self._enqueue_published(study)
         return study
+
+    def _quantities(self, plan: Plan) -> Quantities:
+        """Limits and objectives that need no training; measured ones are tried out once, first."""
+        wanted = {*plan.objectives, *plan.limits}
+        if not (named := [name for name in objectives.MEASURED if name in wanted]):
+            return quantities(plan, None)
+        if cluster.address_of(self.request.address):
+            said = f"{', '.join(named)} cannot be measured while the lanes of a cluster train"
+            counted = ", ".join(objectives.COUNTED)
+            raise BadRequestError([f"{said}; objectives and limits that can: {counted}"])
+        self.say(f"measuring {', '.join(named)}: lanes wait for it, once for each architecture")
+        quiet = self.request.folder.quiet
+        measured = Measured(self.request.home, plan, measuring.here(), quiet, self.say)
+        space, rng = plan.searched, random.Random(plan.seed)
+        draws = (space.draw(rng) for _ in range(_DRAWS))
+        if first := next((p for p in draws if not space.broken(p, plan.image_size)), None):
+            measured.refuse_missing(first)
+        return quantities(plan, measured)
 
     def _tidy(self, record: Record) -> None:
         """A paused trial keeps one commit, one that was stopped none."""

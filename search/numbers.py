@@ -2,14 +2,21 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from typing import Any
 
-# name, type, least value, what it is
-NUMBERS: dict[str, tuple[type[int] | type[float], float, str]] = {
+from search.units import amount
+
+# name, how it is read, least value, what it is
+NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
     "trials": (int, 1, "trials to train; a larger number extends a finished sweep"),
     "epochs": (int, 1, "epochs of a trial that is not stopped early"),
     "image_size": (int, 1, "height and width of images in pixels"),
-    "max_gflops": (float, 0, "limit on GFLOPs of a forward pass, told to the sampler"),
+    "max_gflops": (float, 0, "limit on GFLOPs of a forward pass; what breaks it is not trained"),
+    "max_params": (amount, 0, "limit on parameters, such as 5M; so for all limits"),
+    "max_latency_ms": (float, 0, "limit on the latency of one image on this machine"),
+    "max_memory": (amount, 0, "limit on the memory of inference at batch 64, such as 2GB"),
+    "min_throughput": (float, 0, "images per second that inference reaches at least"),
     "patience": (int, 1, "epochs without a better validation accuracy that end a trial"),
     "seed": (int, 0, "seed of the search and of every trial"),
     "total_epochs": (int, 1, "epochs of all trials together (no limit)"),

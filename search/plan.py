@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import spaces
+from reports.pareto import Direction
+from search import objectives
 from search.samplers import DEFAULT
 from search.settings import searched
 from spaces.space import Space, Value
 from trainables import fields, records
 from trainables.home import RESERVED
 
-OBJECTIVE = {"valid_top1": "max"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MAY_CHANGE = (
     *("trials", "total_epochs", "sampler", "pruner", "published"),
@@ -28,19 +29,20 @@ _MAY_CHANGE = (
 class Budget:
     """How much is spent: `trials` trials of at most `epochs` epochs at `image_size` px.
 
-    The sampler is told of `max_gflops` as a constraint; None sets no limit.
+    `limits` are those of metrics that are known before training.
     """
 
     trials: int
     epochs: int
     image_size: int
-    max_gflops: float | None = None
+    limits: Mapping[str, float] = field(default_factory=dict[str, float])
+    objectives: tuple[str, ...] = objectives.DEFAULT
     total_epochs: int | None = None
     sampler: str = DEFAULT
     pruner: str | None = None
 
 
-QUICK = Budget(trials=10, epochs=6, image_size=56, max_gflops=0.08)
+QUICK = Budget(trials=10, epochs=6, image_size=56, limits={"gflops": 0.08})
 FULL = Budget(trials=100, epochs=200, image_size=224)
 
 
@@ -49,7 +51,8 @@ class Plan:
     """A sweep: `variant` on the data set at `data`, within a budget.
 
     `settings` hold parameters constant; `published` is how many published points are tried first;
-    `total_epochs` limits the epochs of all trials together.
+    `total_epochs` limits the epochs of all trials together. `objectives` are metrics, those that
+    training shows before the others; `limits` are those of metrics that are known before training.
     """
 
     sweep: str
@@ -63,13 +66,24 @@ class Plan:
     trials: int
     patience: int
     seed: int
-    max_gflops: float | None
     published: int
     settings: Mapping[str, Value] = field(default_factory=dict[str, Value])
     space: str = ""
     sampler: str = DEFAULT
     pruner: str | None = None
     total_epochs: int | None = None
+    objectives: tuple[str, ...] = objectives.DEFAULT
+    limits: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """`min` or `max` for each objective."""
+        return objectives.directions(self.objectives)
+
+    @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """The objectives that training shows."""
+        return tuple(name for name in self.objectives if name in objectives.LEARNED)
 
     @cached_property
     def searched(self) -> Space:
@@ -112,16 +126,28 @@ class Plan:
         """The plan that `to_json` wrote. Raises ValueError naming everything that is wrong."""
         if wrong := _document_mistakes(document):
             raise ValueError("; ".join(wrong))
-        return cls(**document)
+        known = _modern(cast(dict[str, Any], document))
+        named = tuple(known.pop("objectives", objectives.DEFAULT))
+        return cls(**known, objectives=named)
+
+
+def _modern(document: dict[str, Any]) -> dict[str, Any]:
+    """A plan's document as it is written today."""
+    if "max_gflops" not in document:
+        return dict(document)
+    known = {name: value for name, value in document.items() if name != "max_gflops"}
+    limit = document["max_gflops"]
+    return known if limit is None else known | {"limits": {"gflops": limit}}
 
 
 def _document_mistakes(document: Any) -> list[str]:
     """What a saved plan lacks, has too much or has of the wrong type."""
     if not isinstance(document, dict):
         return ["it holds no JSON object"]
-    given = dict(cast(dict[str, Any], document))
-    settings = given.pop("settings", {})
-    wrong = fields.mistakes([Plan], given, "a plan")
+    given = _modern(cast(dict[str, Any], document))
+    settings, limits = given.pop("settings", {}), given.pop("limits", {})
+    named = given.pop("objectives", list(objectives.DEFAULT))
+    wrong = fields.mistakes([Plan], given, "a plan") + _wrong_goals(named, limits)
     if not isinstance(settings, dict):
         wrong.append(f"settings must be an object of values, given {settings!r}")
     else:
@@ -134,6 +160,22 @@ def _document_mistakes(document: Any) -> list[str]:
     if not wrong and given["variant"] not in spaces.names():
         wrong.append(f"unknown variant {given['variant']!r}")
     return wrong
+
+
+def _wrong_goals(named: Any, limits: Any) -> list[str]:
+    """What is wrong with the objectives and limits of a saved plan."""
+    wrong: list[str] = []
+    if not isinstance(named, (list, tuple)) or not named:
+        wrong.append(f"objectives must be a list of metrics, given {named!r}")
+    else:
+        wrong += objectives.mistakes([str(name) for name in cast(list[Any], named)])
+    if not isinstance(limits, dict):
+        return [*wrong, f"limits must be an object of numbers, given {limits!r}"]
+    return wrong + [
+        f"limits: {name} must be a number, given {limit!r}"
+        for name, limit in cast(dict[str, Any], limits).items()
+        if not isinstance(limit, (int, float)) or name not in objectives.LIMITS.values()
+    ]
 
 
 def name_mistakes(sweep: str) -> list[str]:

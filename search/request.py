@@ -9,10 +9,12 @@ from typing import TypeVar
 
 import spaces
 from reports.mlflow_contract import address_mistakes
+from search import objectives
 from search.cluster import Resources, address_of
 from search.earlier import earlier_plan
 from search.listing import Show
 from search.numbers import NUMBERS, read
+from search.objectives import LIMITS
 from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
 from search.samplers import DEFAULT
 from search.samplers.loading import mistakes
@@ -41,7 +43,8 @@ class Request:
     trials: int | None
     epochs: int | None
     image_size: int | None
-    max_gflops: float | None
+    objectives: tuple[str, ...] | None
+    limits: dict[str, float]
     patience: int | None
     seed: int | None
     published: int | None
@@ -76,7 +79,8 @@ class Request:
             trials=trials,
             patience=_either(self.patience, patience),
             seed=_either(self.seed, seed),
-            max_gflops=_either(self.max_gflops, base.max_gflops),
+            objectives=_either(self.objectives, base.objectives),
+            limits={**base.limits, **self.limits},
             published=_either(self.published, max(1, trials // 4)),
             settings=self.settings,
             space=described(searched(self.variant, self.settings)),
@@ -109,6 +113,12 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
     for name, meaning in (("sampler", DEFAULT), ("pruner", "the sampler's own")):
         root.add_argument(f"--{name}", metavar="NAME", help=f"see docs/search.md ({meaning})")
+    root.add_argument(
+        "--objective",
+        nargs="+",
+        metavar="METRIC",
+        help="what is made better, one metric or several (valid_top1); see docs/search.md",
+    )
     for name, (_, _, meaning) in NUMBERS.items():
         root.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=meaning)
     return root
@@ -152,6 +162,11 @@ def _variant_mistakes(variant: str, settings: dict[str, Value], size: int) -> li
     return [f"unknown variant {variant!r}{hint} (variants: {', '.join(known)})"]
 
 
+def _sampler_mistakes(given: argparse.Namespace, base: Plan | Budget, count: int) -> list[str]:
+    """What is wrong with the sampler and the pruner that are named, for `count` objectives."""
+    return mistakes(given.sampler or base.sampler, given.pruner or base.pruner, count)
+
+
 def parse(arguments: Sequence[str] | None = None) -> Request:
     """The request of a command line.
 
@@ -180,13 +195,15 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
             bad_data += error.mistakes
     size = numbers["image_size"] or (earlier or budget).image_size
     wrong += database_mistakes(given.database) + address_mistakes() + unread
-    wrong += mistakes(given.sampler or DEFAULT, given.pruner)
+    named = given.objective or (earlier or budget).objectives
+    wrong += objectives.mistakes(named) or _sampler_mistakes(given, earlier or budget, len(named))
     wrong += _variant_mistakes(given.variant, settings, size) + misnamed + trouble
     if wrong:
         raise BadRequestError(wrong + bad_data)
     if bad_data:
         raise DataError(bad_data)
     of_cluster = fields.names(Resources)
+    limits = {m: limit for o, m in LIMITS.items() if (limit := numbers.pop(o)) is not None}
     return Request(
         variant=given.variant,
         sweep=sweep,
@@ -195,6 +212,8 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         budget=budget,
         **{name: number for name, number in numbers.items() if name not in of_cluster},
         **{"sampler": given.sampler, "pruner": given.pruner},
+        objectives=objectives.ordered(given.objective) if given.objective else None,
+        limits=limits,
         resources=Resources(**{name: numbers[name] for name in of_cluster}),
         settings=settings,
         earlier=earlier,

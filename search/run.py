@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search import cluster, lock
+from search import cluster, lock, objectives
 from search.plan import Plan
 from search.record import State
 from search.request import Request, parse
@@ -67,10 +67,13 @@ def _decode(dataset: Dataset, image_size: int, console: Console) -> None:
 
 
 def _header(request: Request, plan: Plan, console: Console) -> None:
-    limit = f", at most {plan.max_gflops:g} GFLOPs" if plan.max_gflops else ""
-    size = f"{plan.trials} trials of at most {plan.epochs} epochs at {plan.image_size} px{limit}"
-    lines = [f"sweep {plan.sweep}: {plan.variant} on {plan.data_name}, {size}"]
-    if request.budget.max_gflops:
+    size = f"{plan.trials} trials of at most {plan.epochs} epochs at {plan.image_size} px"
+    limits = [objectives.limited(name, limit) for name, limit in plan.limits.items()]
+    of = [f"sweep {plan.sweep}: {plan.variant} on {plan.data_name}", size, *limits]
+    lines = [", ".join(of)]
+    if plan.objectives != objectives.DEFAULT:
+        lines.append(f"objectives: {', '.join(f'{n} ({w})' for n, w in plan.directions.items())}")
+    if request.budget.limits:
         lines.append("this is the quick budget of a machine without a GPU; the full one: --full")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -82,8 +85,8 @@ def _attainable(plan: Plan, console: Console) -> Plan:
     raised = attainable(plan)
     if raised != plan:
         console.print(
-            f"note: {plan.variant} has hardly a configuration within {plan.max_gflops:g} GFLOPs at "
-            f"{plan.image_size} px; this sweep's limit is {raised.max_gflops:g}",
+            f"note: {plan.variant} has hardly a configuration within {plan.limits['gflops']:g} "
+            f"GFLOPs at {plan.image_size} px; this sweep's limit is {raised.limits['gflops']:g}",
             highlight=False,
             soft_wrap=True,
         )
@@ -161,7 +164,7 @@ def _run(request: Request, console: Console) -> int:
             raise BadRequestError(
                 [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
             )
-        if request.budget.max_gflops and not (request.earlier or request.max_gflops):
+        if request.budget.limits and not (request.earlier or "gflops" in request.limits):
             plan = _attainable(plan, console)
         _header(request, plan, console)
         _decode(dataset, plan.image_size, console)

@@ -44,6 +44,7 @@ class StudySearcher(Searcher):
             "directory": str(self._folder.trial(record.key).path),
             "known_epoch": max(0, again),
             "stages": str(self._folder.stages),
+            "quiet": str(self._folder.quiet),
         }
 
     def on_trial_complete(

@@ -15,7 +15,7 @@ from search.decisions import Decisions
 from search.enumeration import enumerable
 from search.feasibility import Constraints, Feasibility
 from search.ledger import Ledger
-from search.record import ACCEPTED, Record, State, config_hash
+from search.record import ACCEPTED, Record, State, config_hash, told_of
 from search.roster import Roster
 from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict, lessened
 from search.samplers.candidates import refusal
@@ -35,7 +35,7 @@ class SweepStudy:
         epochs: the most epochs of all trials; what runs then goes on to its next pause.
         constraints: functions of the parameters with their upper limits.
         known: objectives that are functions of the parameters, known before training.
-        costly: names of constraints and known objectives that take long to count.
+        costly: constraints and known objectives that take long to count, see `samplers.Task`.
         sampler: its name, see `samplers`; `pruner`: the pruner's, or None for its own.
 
     Raises ValueError if there is no such sampler or pruner.
@@ -54,7 +54,7 @@ class SweepStudy:
         seed: int = 0,
         constraints: Constraints | None = None,
         known: Mapping[str, Quantity] | None = None,
-        costly: frozenset[str] = frozenset(),
+        costly: Mapping[str, int] | None = None,
         sampler: str = DEFAULT,
         pruner: str | None = None,
     ):
@@ -71,9 +71,9 @@ class SweepStudy:
             known={name: lessened(f, directions[name]) for name, f in self._known.items()},
             max_epochs=max_epochs,
             seed=seed,
-            costly=costly,
+            costly=costly or {},
         )
-        self._sampler = load(sampler, task, pruner)
+        self._sampler, self._costly = load(sampler, task, pruner), task.costly
         self._decisions = Decisions(self._sampler, self.feasibility, self._roster)
         self._ledger = Ledger(study, space, len(self._learned))
         self._interrupted: list[str] = []
@@ -154,11 +154,11 @@ class SweepStudy:
         number, decisions = self._ledger.count, [self._decisions.noted(decision.why)]
         key = f"{number:05d}-{config_hash(params)[:8]}"
         attributes: dict[str, Any] = {"params": params, ACCEPTED: True, "trial_key": key}
+        known = {name: quantity(params) for name, quantity in self._known.items()}
         attributes |= {"decisions": decisions} | ({"published": published} if published else {})
+        attributes |= {"known": known} if known else {}
         self._ledger.add(params, attributes)
-        record = Record(
-            number, key, params, State.RUNNING, published=published, decisions=decisions
-        )
+        record = Record.noted(number, attributes, curve={})
         self._roster.add(record)
         self._announce(record)
         return record
@@ -215,25 +215,21 @@ class SweepStudy:
     ) -> None:
         """Tell the study what became of a trial. A second telling changes nothing.
 
-        A COMPLETE trial's values are the best of its `metrics` where these say so, else the last.
+        A COMPLETE trial's values are those of its best epoch, if its `metrics` name one, else the
+        last.
         """
         record, values = self.records[key], None
         if record.state.final:
             return
         if state == State.COMPLETE:
             assert metrics is not None, "a complete trial has metrics"
-            told = {name: self._value(name, record, metrics) for name in self._directions}
-            values = list(told.values())
+            told = told_of(record, metrics, self._learned)
+            values = [told[name] for name in self._directions]
             self._ledger.note(record.number, values=values)
             self._roster.end(record, told)
         record.metrics |= metrics or {}
         self._change(record, state, reason)
         self._ledger.end(record.number, state, values)
-
-    def _value(self, name: str, record: Record, metrics: Mapping[str, Any]) -> float:
-        if name in self._known:
-            return self._known[name](record.params)
-        return metrics.get(f"best_{name}", metrics[name])
 
     def _close(self) -> None:
         """The sweep has ended: nothing that is paused will go on."""
@@ -246,4 +242,4 @@ class SweepStudy:
         self.exhausted = bool(self._roster.accepted) and enumerable(self.space)
         self.gave_up = f"every configuration was tried: {self._roster.accepted}"
         if not self.exhausted:
-            self.gave_up = refusal(self.feasibility)
+            self.gave_up = refusal(self.feasibility, self._costly)

@@ -20,6 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from reports.pareto import front
+from search import objectives
 from search.plan import Plan
 from search.record import Record, State
 from search.samplers import usual_epochs
@@ -78,10 +80,6 @@ def progress_bar(console: Console, title: str) -> Generator[Callable[[int, int],
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
 def short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
@@ -108,6 +106,11 @@ class View:
         self._seen = {record.key: record.epoch for record in records}
         self._noted: set[tuple[str, str]] = set()  # a record keeps its notes over several changes
         self._live: Live | None = None
+        first = plan.learned[0]
+        self._label = "validation accuracy" if first == "valid_top1" else first
+
+    def _value(self, record: Record) -> str:
+        return objectives.shown(self._plan.learned[0], record.value)
 
     @contextmanager
     def shown(self) -> Generator[None]:
@@ -130,7 +133,7 @@ class View:
             self._console.print(said, highlight=False, markup=False)
         if not self._console.is_terminal and record.state != State.RUNNING:
             text = f"{record.key} {record.state} after {record.epoch} epochs"
-            text += f", validation accuracy {percent(record.value)}, " + self._progress()
+            text += f", {self._label} {self._value(record)}, " + self._progress()
             text += f" | reason: {record.reason}" if record.state in _WITH_REASON else ""
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -147,8 +150,8 @@ class View:
             return Text(
                 "starting the workers" if not self._records else "the first epoch is running"
             )
-        leader = max(rated, key=lambda record: record.value or 0.0)
-        return Text(f"best {percent(leader.value)}: {parameters(leader, self._plan)}")
+        leader = best_first(rated, self._plan)[0]
+        return Text(f"best {self._value(leader)}: {parameters(leader, self._plan)}")
 
     def _running(self) -> Table:
         table = Table("trial", "epoch", "best", "parameters", box=None, padding=(0, 2, 0, 0))
@@ -156,7 +159,7 @@ class View:
             if record.state == State.RUNNING:
                 epoch = f"{record.epoch}/{self._plan.epochs}"
                 values = parameters(record, self._plan)
-                table.add_row(record.key, epoch, percent(record.value), values)
+                table.add_row(record.key, epoch, self._value(record), values)
         return table
 
     def _progress(self) -> str:
@@ -181,18 +184,41 @@ class View:
         return f" | about {duration(missing * elapsed / self._epochs)} left"
 
 
-def best(records: list[Record], plan: Plan) -> Table:
-    """The best trials, with what they reached and cost."""
-    table = Table("trial", "state", "valid", "test", "GFLOPs", "parameters", box=None)
+def best_first(records: list[Record], plan: Plan) -> list[Record]:
+    """Trials with a value, by the first objective that training shows."""
     rated = [r for r in records if r.value is not None and r.accepted]
-    for record in sorted(rated, key=lambda r: -(r.value or 0.0))[:_SHOWN]:
+    sign = -1 if plan.directions[plan.learned[0]] == "max" else 1
+    return sorted(rated, key=lambda r: sign * (r.value or 0.0))
+
+
+def front_of(records: list[Record], plan: Plan) -> list[Record]:
+    """Of several objectives the trials that no other beats; the best first."""
+    ranked = best_first(records, plan)
+    points = [
+        [record.objective(name, plan.learned) for name in plan.objectives] for record in ranked
+    ]
+    ways = [objectives.better(name) for name in plan.objectives]
+    return [ranked[i] for i in front(points, ways)]
+
+
+def best(records: list[Record], plan: Plan) -> Table:
+    """The best trials, with what they reached and cost; of several objectives the front."""
+    several = len(plan.objectives) > 1
+    plain = plan.objectives == objectives.DEFAULT
+    chosen = front_of(records, plan) if several else best_first(records, plan)[:_SHOWN]
+    names = ["valid"] if plain else list(plan.objectives)
+    costs = [] if "gflops" in plan.objectives else ["GFLOPs"]
+    title = f"the front: {len(chosen)} trials that none beats in everything" if several else None
+    table = Table("trial", "state", *names, "test", *costs, "parameters", box=None, title=title)
+    for record in chosen:
         gflops = record.metrics.get("gflops")
+        values = (record.objective(name, plan.learned) for name in plan.objectives)
         table.add_row(
             record.key,
             record.state.value,
-            percent(record.value),
-            percent(record.metrics.get("test_top1")),
-            "-" if gflops is None else f"{gflops:.4f}",
+            *map(objectives.shown, plan.objectives, values),
+            objectives.shown("test_top1", record.metrics.get("test_top1")),
+            *(["-" if gflops is None else f"{gflops:.4f}"] if costs else []),
             parameters(record, plan),
         )
     return table

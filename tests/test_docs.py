@@ -180,7 +180,7 @@ def test_numbers_of_the_readme_are_those_of_the_quick_budget():
     assert (
         f"{QUICK.trials} trials of at most {QUICK.epochs} epochs at {QUICK.image_size} px" in text
     )
-    assert f"at most {QUICK.max_gflops} GFLOPs" in text
+    assert f"at most {QUICK.limits['gflops']} GFLOPs" in text
     assert f"{FULL.trials} trials of at most {FULL.epochs} epochs at {FULL.image_size} px" in text
 
 

@@ -148,11 +148,14 @@ def _neighbour(values: tuple[Value, ...], value: Value, rng: random.Random) -> V
     return rng.choice(values)
 
 
-def refusal(feasibility: Feasibility) -> str:
-    """That nothing new was found, and what of those drawn the nearest breaks."""
+def refusal(feasibility: Feasibility, costly: Mapping[str, int]) -> str:
+    """That nothing new was found, and what of those drawn the nearest breaks.
+
+    Of `costly` quantities so many are counted as are named there.
+    """
     pool = Candidates(feasibility, (), "refusal")
-    rng = random.Random("refusal")
-    drawn = pool.fresh(50) or [feasibility.space.draw(rng) for _ in range(50)]
+    rng, draws = random.Random("refusal"), min([50, *costly.values()])
+    drawn = pool.fresh(draws) or [feasibility.space.draw(rng) for _ in range(draws)]
     broken = [max(feasibility.excesses(params).values()) for params in drawn]
     excess, said = min(broken)
     detail = f" ({said})" if excess > 0 else ""

@@ -29,7 +29,7 @@ def lost(whole_sweep):
 
 def adopted(made, plan=None):
     study = made.study()._study
-    return adopt(study, plan or made.plan, SweepFolder(made.folder))
+    return adopt(study, plan or made.plan, SweepFolder(made.folder), {})
 
 
 def commit_of(lost, key):
@@ -73,7 +73,7 @@ def test_an_older_copy_gets_the_trials_it_does_not_know(lost):
     (lost.folder / "trials").rename(others)
     one.parent.mkdir()
     (others / first.key).rename(one)
-    assert adopt(study, lost.plan, SweepFolder(lost.folder)) == [first.key]
+    assert adopt(study, lost.plan, SweepFolder(lost.folder), {}) == [first.key]
     for path in others.iterdir():
         path.rename(one.parent / path.name)
     assert adopted(lost) == [record.key for record in lost.before[1:]]
