@@ -41,12 +41,19 @@ def adopt(
     trials = study.get_trials(deepcopy=False)
     told = {trial.user_attrs.get("trial_key") for trial in trials}
     lost = sorted(key for key in folder.trained_keys() - told if _KEY.fullmatch(key))
-    found = {key: _params(key, plan, folder) for key in lost}
+    found = [_record(key, plan, folder) for key in lost]
+    originals = {
+        config_hash(t.user_attrs["params"]): t.user_attrs["trial_key"]
+        for t in trials
+        if "params" in t.user_attrs and "repeat" not in t.user_attrs
+    }
+    originals |= {config_hash(r.params): r.key for r in found if r.seed is None}
     domains = plan.searched.params
-    for key, params in found.items():
+    for record in found:
+        key, params = record.key, record.params
         for _ in range(len(study.get_trials(deepcopy=False)), int(key.partition("-")[0])):
             study.add_trial(create_trial(state=TrialState.FAIL))  # suggestions that had no folder
-        record = Record(int(key.partition("-")[0]), key, params, State.RUNNING)
+        record.repeat_of = "" if record.seed is None else originals.get(config_hash(params), key)
         record.known = {name: quantity(params) for name, quantity in known.items()}
         study.add_trial(
             create_trial(
@@ -74,6 +81,8 @@ def _outcome(record: Record, lines: list[Line], plan: Plan, *, can_go_on: bool) 
         if all(name in line.metrics for name in learned):
             record.curve[line.epoch] = tuple(line.metrics[name] for name in learned)
     attributes: dict[str, Any] = {"params": record.params, ACCEPTED: True}
+    if record.seed is not None:
+        attributes["repeat"] = {"of": record.repeat_of, "seed": record.seed}
     attributes |= {"trial_key": record.key} | ({"known": record.known} if record.known else {})
     told: dict[str, Any] = {"user_attrs": attributes}
     if len(learned) > 1:
@@ -92,8 +101,8 @@ def _outcome(record: Record, lines: list[Line], plan: Plan, *, can_go_on: bool) 
     return told | {"state": OUTCOMES[state]}
 
 
-def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:
-    """The parameters of the trial `key`, out of the configuration in its folder."""
+def _record(key: str, plan: Plan, folder: SweepFolder) -> Record:
+    """The trial `key` as it began, by the configuration in its folder."""
     file = folder.trial(key).config
     try:
         flat = json.loads(file.read_text(encoding="utf-8"))
@@ -103,14 +112,17 @@ def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:
         ) from None
     names = [*plan.searched.params, *plan.searched.fixed]
     params = {name: flat[name] for name in names if name in flat}
+    record = Record(int(key.partition("-")[0]), key, params, State.RUNNING)
+    if flat.get("seed") in range(plan.seed + 1, plan.seed + plan.repeats):
+        record.seed = flat.pop("seed")
     wrong = foreign(flat, plan)
     wrong += [f"{name} is missing" for name in names if name not in flat]
-    if not wrong and config_hash(params)[:8] != key.partition("-")[2]:
+    if not wrong and record.hash[:8] != key.partition("-")[2]:
         wrong = ["its parameters are not those of its key"]
     if wrong:
         hint = "give the settings that it was trained with, or another --name"
         raise BadRequestError([f"{file.parent}: {'; '.join(wrong)}; {hint}"])
-    return params
+    return record
 
 
 def foreign(flat: dict[str, Any], plan: Plan) -> list[str]:

@@ -56,7 +56,7 @@ class TrialCheck:
             if drawn.get(name) != params.get(name):
                 said = f"{drawn.get(name)!r} and {params.get(name)!r}"
                 self._wrong(f"{name} is {said} in the study")
-        if config_hash(params)[:8] != self.record.key.partition("-")[2]:
+        if self.record.hash[:8] != self.record.key.partition("-")[2]:
             self._wrong("its parameters in the study are not those of its key")
         told = stored.user_attrs.get("values")
         if stored.values and told is not None and list(stored.values) != list(told):
@@ -136,7 +136,7 @@ class TrialCheck:
             elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
                 self._wrong(f"{name} is not what was written: its sha256 differs")
         flat = self._document("config.json")
-        wanted = self.plan.flat(self.record.params)
+        wanted = self.plan.flat(self.record.params, self.record.seed)
         for name in sorted(wanted.keys() & flat.keys() - {"data"}):
             if wanted[name] != flat[name]:
                 said = f"{wanted[name]!r} in the study, {flat[name]!r} in config.json"
@@ -171,7 +171,9 @@ class TrialCheck:
             self._wrong(said)
         if run.data.tags.get(Tag.PARENT) != parent:
             self._wrong("its run is not beneath the sweep's in MLflow")
-        self._same("parameter", self.plan.shown(self.record.params), run.data.params)
+        self._same(
+            "parameter", self.plan.shown(self.record.params, self.record.seed), run.data.params
+        )
         reason = self.record.reason if self.record.state.final else ""
         tags = {Tag.STATE: self.record.state.value, Tag.REASON: reason or None}
         tags |= {Tag.CONFIG_HASH: config_hash(self.record.params)}

@@ -186,7 +186,7 @@ def precheck(asked: Resources) -> None:
         raise _refusal([here], asked)
 
 
-def crews(asked: Resources, trials: int) -> Crews:
+def crews(asked: Resources, trials: int | None) -> Crews:
     """Divide the connected cluster into lanes, as many as are `asked` for or of use to `trials`.
 
     A worker gets one GPU where there are any.
@@ -206,7 +206,7 @@ def crews(asked: Resources, trials: int) -> Crews:
         time.sleep(1)
     workers, cpus, gpus = _needs(asked, has_gpus())
     return Crews(
-        lanes=asked.lanes or max(1, min(fitting, trials)),
+        lanes=asked.lanes or max(1, min(fitting, trials or fitting)),
         workers=workers,
         cpus_per_worker=cpus,
         gpus_per_worker=gpus,

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search.feasibility import Feasibility
-from search.record import Record, State
+from search.record import ACCEPTED, Record, State
+from search.repeats import REPEAT
 from search.roster import Roster
 from search.samplers import Resume, Sampler, Start
 from spaces.space import Value
@@ -87,3 +88,16 @@ class Decisions:
         """Something is known of a trial that was not before."""
         self._changed[record.number] = record
         self._silent = False
+
+
+def begun(decision: Start, noted: Mapping[str, Any], known: Mapping[str, float]) -> dict[str, Any]:
+    """What the study keeps of a trial that a decision begins: `Record.noted` reads it."""
+    why = decision.why
+    found: dict[str, Any] = {"params": decision.params, ACCEPTED: True, "decisions": [noted]}
+    if "published" in why:
+        found["published"] = str(why["published"])
+    if known:
+        found["known"] = dict(known)
+    if why["because"] == REPEAT:
+        found["repeat"] = {"of": why["of"], "seed": why["seed"]}
+    return found

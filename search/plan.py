@@ -20,7 +20,8 @@ from trainables.home import RESERVED
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MAY_CHANGE = (
-    *("trials", "total_epochs", "sampler", "pruner", "published"),
+    *("trials", "total_epochs", "hours", "gpu_hours", "target", "until_settled", "repeats"),
+    *("sampler", "pruner", "published"),
     "data",  # a place; `data_sha256` says what is there
 )
 
@@ -32,12 +33,17 @@ class Budget:
     `limits` are those of metrics that are known before training.
     """
 
-    trials: int
+    trials: int | None
     epochs: int
     image_size: int
     limits: Mapping[str, float] = field(default_factory=dict[str, float])
     objectives: tuple[str, ...] = objectives.DEFAULT
     total_epochs: int | None = None
+    hours: float | None = None
+    gpu_hours: float | None = None
+    target: float | None = None
+    until_settled: bool = False
+    repeats: int = 1
     sampler: str = DEFAULT
     pruner: str | None = None
 
@@ -51,8 +57,11 @@ class Plan:
     """A sweep: `variant` on the data set at `data`, within a budget.
 
     `settings` hold parameters constant; `published` is how many published points are tried first;
-    `total_epochs` limits the epochs of all trials together. `objectives` are metrics, those that
-    training shows before the others; `limits` are those of metrics that are known before training.
+    `objectives` are metrics, those that training shows before the others; `limits` are those of
+    metrics that are known before training. The sweep ends when `trials` configurations have ended,
+    `total_epochs` of all trials are trained, the `hours` or `gpu_hours` are over, the first
+    objective has reached the `target`, or (`until_settled`) little more is to be expected; None is
+    no limit. Then the best are trained once more until there are `repeats` of them.
     """
 
     sweep: str
@@ -63,7 +72,7 @@ class Plan:
     num_classes: int
     image_size: int
     epochs: int
-    trials: int
+    trials: int | None
     patience: int
     seed: int
     published: int
@@ -74,6 +83,11 @@ class Plan:
     total_epochs: int | None = None
     objectives: tuple[str, ...] = objectives.DEFAULT
     limits: Mapping[str, float] = field(default_factory=dict[str, float])
+    hours: float | None = None
+    gpu_hours: float | None = None
+    target: float | None = None
+    until_settled: bool = False
+    repeats: int = 1
 
     @property
     def directions(self) -> dict[str, Direction]:
@@ -90,15 +104,18 @@ class Plan:
         """The space that is searched, with its constants."""
         return searched(self.variant, self.settings)
 
-    def flat(self, params: Mapping[str, Value]) -> dict[str, Any]:
-        """The configuration of a trial with `params`, as `TrialConfig.from_flat` takes it."""
-        task = {"model": self.searched.model, "data": self.data, "image_size": self.image_size}
-        limits = {"epochs": self.epochs, "patience": self.patience, "seed": self.seed}
-        return {**task, **limits, **params}
+    def flat(self, params: Mapping[str, Value], seed: int | None = None) -> dict[str, Any]:
+        """The configuration of a trial with `params`, as `TrialConfig.from_flat` takes it.
 
-    def shown(self, params: Mapping[str, Value]) -> dict[str, str]:
+        Its seed is the sweep's, unless it has one of its own.
+        """
+        task = {"model": self.searched.model, "data": self.data, "image_size": self.image_size}
+        limits = {"epochs": self.epochs, "patience": self.patience}
+        return {**task, **limits, "seed": self.seed if seed is None else seed, **params}
+
+    def shown(self, params: Mapping[str, Value], seed: int | None = None) -> dict[str, str]:
         """The same as text for people, with the data set's name instead of its folder."""
-        named = {**self.flat(params), "data": self.data_name}
+        named = {**self.flat(params, seed), "data": self.data_name}
         return {name: str(value) for name, value in named.items()}
 
     def differences(self, other: "Plan") -> list[str]:

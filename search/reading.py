@@ -9,9 +9,12 @@ import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
 from reports.mlflow_contract import address, explained
-from search import exhaustion, lock, storage
+from search import lock, storage
+from search.clock import Clocks
 from search.identity import planned, refuse_another
+from search.opening import study_of
 from search.plan import Plan
+from search.quantities import Quantities
 from search.study import SweepStudy
 from search.study_file import StudyFile, external
 from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
@@ -44,16 +47,9 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
     refuse_another(loaded, plan, folder)
     if database:
         loaded = _in_memory(sweep, storage)
-    study = SweepStudy(
-        loaded,
-        plan.searched,
-        directions=plan.directions,
-        max_epochs=plan.epochs,
-        image_size=plan.image_size,
-        trials=plan.trials,
-        known={name: _not_asked for name in plan.objectives if name not in plan.learned},
-    )
-    exhaustion.recall(loaded, study)
+    unknown = {name: _not_asked for name in plan.objectives if name not in plan.learned}
+    clocks = Clocks(loaded, plan, folder)
+    study = study_of(loaded, plan, clocks, Quantities(known=unknown))
     return plan, study
 
 

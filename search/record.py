@@ -46,7 +46,8 @@ class Record:
     `curve` has the objectives that training shows, by epoch. The sampler's `decisions` began it and
     went on with it: each has its number, its reasons (`why`), what was `news` then as (number of
     the trial, epoch, state), and the `epoch` that it went on from. `known` has the objectives that
-    need no training.
+    need no training. A trial that is a `repeat_of` another has that one's parameters and a `seed`
+    of its own, which is the sweep's where it is None.
     """
 
     number: int
@@ -62,6 +63,13 @@ class Record:
     curve: dict[int, tuple[float, ...]] = field(default_factory=dict[int, tuple[float, ...]])
     decisions: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     known: dict[str, float] = field(default_factory=dict[str, float])
+    repeat_of: str = ""
+    seed: int | None = None
+
+    @property
+    def hash(self) -> str:
+        """Part of the trial's key: of its configuration, and of its own seed if it has one."""
+        return config_hash(self.params if self.seed is None else self.params | {"seed": self.seed})
 
     @property
     def resumed_epoch(self) -> int:
@@ -97,6 +105,8 @@ class Record:
             curve=curve,
             decisions=list(attributes.get("decisions", ())),
             known=dict(attributes.get("known", {})),
+            repeat_of=attributes.get("repeat", {}).get("of", ""),
+            seed=attributes.get("repeat", {}).get("seed"),
         )
         if found.state == State.PAUSED and found.resumed_epoch == found.epoch:
             found.state = State.RUNNING

@@ -28,6 +28,7 @@ from trainables.errors import BadRequestError
 from trainables.home import Home
 
 DEFAULT_DATA = "digits"
+_MANY = 100  # trials, where their number is not limited
 T = TypeVar("T")
 
 
@@ -49,6 +50,11 @@ class Request:
     seed: int | None
     published: int | None
     total_epochs: int | None
+    hours: float | None
+    gpu_hours: float | None
+    target: float | None
+    repeats: int | None
+    until_settled: bool
     sampler: str | None
     pruner: str | None
     resources: Resources
@@ -66,7 +72,7 @@ class Request:
         """The sweep that is asked for: given numbers, else an earlier plan's, else the budget's."""
         base = self.earlier or self.budget
         patience, seed = (self.earlier.patience, self.earlier.seed) if self.earlier else (10, 0)
-        trials = _either(self.trials, base.trials)
+        trials = self._trials(base)
         return Plan(
             sweep=self.sweep,
             variant=self.variant,
@@ -81,13 +87,25 @@ class Request:
             seed=_either(self.seed, seed),
             objectives=_either(self.objectives, base.objectives),
             limits={**base.limits, **self.limits},
-            published=_either(self.published, max(1, trials // 4)),
+            published=_either(self.published, max(1, (trials or _MANY) // 4)),
             settings=self.settings,
             space=described(searched(self.variant, self.settings)),
             total_epochs=_either(self.total_epochs, base.total_epochs),
+            hours=_either(self.hours, base.hours),
+            gpu_hours=_either(self.gpu_hours, base.gpu_hours),
+            target=_either(self.target, base.target),
+            repeats=_either(self.repeats, base.repeats),
+            until_settled=self.until_settled or base.until_settled,
             sampler=_either(self.sampler, base.sampler),
             pruner=_either(self.pruner, base.pruner),
         )
+
+    def _trials(self, base: Plan | Budget) -> int | None:
+        """As many as are asked for; without a word, no limit if there is another budget."""
+        other = (self.total_epochs, self.hours, self.gpu_hours)
+        if self.trials is None and self.earlier is None and any(n is not None for n in other):
+            return None
+        return _either(self.trials, base.trials)
 
 
 def _either(given: T | None, otherwise: T) -> T:
@@ -118,6 +136,9 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="METRIC",
         help="what is made better, one metric or several (valid_top1); see docs/search.md",
+    )
+    root.add_argument(
+        "--until-settled", action="store_true", help="end when little more is to be expected"
     )
     for name, (_, _, meaning) in NUMBERS.items():
         root.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=meaning)
@@ -214,6 +235,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         **{"sampler": given.sampler, "pruner": given.pruner},
         objectives=objectives.ordered(given.objective) if given.objective else None,
         limits=limits,
+        until_settled=given.until_settled,
         resources=Resources(**{name: numbers[name] for name in of_cluster}),
         settings=settings,
         earlier=earlier,

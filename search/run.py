@@ -67,8 +67,10 @@ def _decode(dataset: Dataset, image_size: int, console: Console) -> None:
 
 
 def _header(request: Request, plan: Plan, console: Console) -> None:
-    size = f"{plan.trials} trials of at most {plan.epochs} epochs at {plan.image_size} px"
+    number = "" if plan.trials is None else f"{plan.trials} "
+    size = f"{number}trials of at most {plan.epochs} epochs at {plan.image_size} px"
     limits = [objectives.limited(name, limit) for name, limit in plan.limits.items()]
+    limits += _ends(plan)
     of = [f"sweep {plan.sweep}: {plan.variant} on {plan.data_name}", size, *limits]
     lines = [", ".join(of)]
     if plan.objectives != objectives.DEFAULT:
@@ -77,6 +79,18 @@ def _header(request: Request, plan: Plan, console: Console) -> None:
         lines.append("this is the quick budget of a machine without a GPU; the full one: --full")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _ends(plan: Plan) -> list[str]:
+    """What ends the sweep, besides the number of its trials."""
+    told = {
+        "at most {} epochs in all": plan.total_epochs,
+        "at most {:g} h": plan.hours,
+        "at most {:g} GPU hours": plan.gpu_hours,
+        f"until {plan.learned[0]} is {{:g}}": plan.target,
+    }
+    ends = [text.format(number) for text, number in told.items() if number is not None]
+    return ends + ["until settled"] * plan.until_settled
 
 
 def _attainable(plan: Plan, console: Console) -> Plan:
@@ -108,11 +122,11 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
             if request.measure and address and not sweep.study.unfinished:
                 sweep.measure(measuring.on_cluster(cluster.has_gpus()))
     else:
-        if not sweep.study.exhausted:  # which is said at the end
-            sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
         settled = sweep.settle()
     if sweep.study.unfinished:
         raise KeyboardInterrupt
+    if said := sweep.study.ended:
+        sweep.say(f"the search has ended: {said}; a larger budget extends it")
     if way:
         sweep.measure(way)
     written = sweep.conclude(settled)

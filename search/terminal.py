@@ -3,6 +3,7 @@
 Everything else that is written to the process's output (Ray's chatter) goes to a log file.
 """
 
+import math
 import os
 import re
 import subprocess
@@ -20,10 +21,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from reports.pareto import front
 from search import objectives
 from search.plan import Plan
+from search.ranking import best_first, leaders
 from search.record import Record, State
+from search.repeats import repeated
 from search.samplers import usual_epochs
 from trainables import addresses
 
@@ -106,7 +108,7 @@ class View:
         self._seen = {record.key: record.epoch for record in records}
         self._noted: set[tuple[str, str]] = set()  # a record keeps its notes over several changes
         self._live: Live | None = None
-        first = plan.learned[0]
+        first, self._of = plan.learned[0], "" if plan.trials is None else f" of {plan.trials}"
         self._label = "validation accuracy" if first == "valid_top1" else first
 
     def _value(self, record: Record) -> str:
@@ -150,7 +152,7 @@ class View:
             return Text(
                 "starting the workers" if not self._records else "the first epoch is running"
             )
-        leader = best_first(rated, self._plan)[0]
+        leader = best_first(rated, self._plan.directions, self._plan.learned)[0]
         return Text(f"best {self._value(leader)}: {parameters(leader, self._plan)}")
 
     def _running(self) -> Table:
@@ -167,7 +169,7 @@ class View:
         ended = sum(count for state, count in states.items() if state.final)
         elapsed = time.monotonic() - self._start
         counts = (
-            f"{ended} of {self._plan.trials} trials: {states[State.COMPLETE]} done, "
+            f"{ended}{self._of} trials: {states[State.COMPLETE]} done, "
             f"{states[State.RUNNING]} running, {states[State.PAUSED]} paused, "
             f"{states[State.STOPPED]} stopped early, "
             f"{states[State.FAILED] + states[State.INFEASIBLE]} failed"
@@ -180,32 +182,21 @@ class View:
         if not self._epochs:
             return ""
         trained = sum(record.epoch for record in self._records.values())
-        missing = max(0.0, usual_epochs(self._plan.trials, self._plan.epochs) - trained)
-        return f" | about {duration(missing * elapsed / self._epochs)} left"
-
-
-def best_first(records: list[Record], plan: Plan) -> list[Record]:
-    """Trials with a value, by the first objective that training shows."""
-    rated = [r for r in records if r.value is not None and r.accepted]
-    sign = -1 if plan.directions[plan.learned[0]] == "max" else 1
-    return sorted(rated, key=lambda r: sign * (r.value or 0.0))
-
-
-def front_of(records: list[Record], plan: Plan) -> list[Record]:
-    """Of several objectives the trials that no other beats; the best first."""
-    ranked = best_first(records, plan)
-    points = [
-        [record.objective(name, plan.learned) for name in plan.objectives] for record in ranked
-    ]
-    ways = [objectives.better(name) for name in plan.objectives]
-    return [ranked[i] for i in front(points, ways)]
+        trials, most = self._plan.trials, self._plan.total_epochs or math.inf
+        usual = math.inf if trials is None else usual_epochs(trials, self._plan.epochs)
+        seconds = max(0.0, min(usual, most) - trained) * elapsed / self._epochs
+        if self._plan.hours is not None:
+            seconds = min(seconds, max(0.0, 3600 * self._plan.hours - elapsed))
+        return "" if math.isinf(seconds) else f" | about {duration(seconds)} left"
 
 
 def best(records: list[Record], plan: Plan) -> Table:
     """The best trials, with what they reached and cost; of several objectives the front."""
     several = len(plan.objectives) > 1
     plain = plan.objectives == objectives.DEFAULT
-    chosen = front_of(records, plan) if several else best_first(records, plan)[:_SHOWN]
+    first = [record for record in records if not record.repeat_of]
+    chosen = leaders(first, plan.directions, plan.learned)
+    chosen = chosen if several else chosen[:_SHOWN]
     names = ["valid"] if plain else list(plan.objectives)
     costs = [] if "gflops" in plan.objectives else ["GFLOPs"]
     title = f"the front: {len(chosen)} trials that none beats in everything" if several else None
@@ -221,6 +212,20 @@ def best(records: list[Record], plan: Plan) -> Table:
             *(["-" if gflops is None else f"{gflops:.4f}"] if costs else []),
             parameters(record, plan),
         )
+    return table
+
+
+def repeats(records: list[Record], plan: Plan) -> Table | None:
+    """What the best configurations reached with several seeds; None if none was repeated."""
+    name = plan.learned[0]
+    if not (found := repeated(records, plan.directions[name])):
+        return None
+    title = f"trained with several seeds: mean and standard deviation of {name}"
+    table = Table("trial", "seeds", "mean", "deviation", "", box=None, title=title)
+    for number, one in enumerate(found):
+        tie = "best" if number == 0 else "tie with the best" if one.tie else ""
+        mean, deviation = objectives.shown(name, one.mean), objectives.shown(name, one.deviation)
+        table.add_row(one.original.key, str(len(one.values)), mean, f"± {deviation}", tie)
     return table
 
 

@@ -89,6 +89,26 @@ class Task:
     seed: int = 0
     costly: Mapping[str, int] = field(default_factory=dict[str, int])
 
+    @classmethod
+    def of(
+        cls,
+        feasibility: Feasibility,
+        directions: Mapping[str, str],
+        known: Mapping[str, Quantity],
+        max_epochs: int,
+        seed: int,
+        costly: Mapping[str, int],
+    ) -> "Task":
+        """The task of a sweep with objectives in these `directions`, some of them `known`."""
+        return cls(
+            feasibility=feasibility,
+            learned=tuple(name for name in directions if name not in known),
+            known={name: lessened(f, directions[name]) for name, f in known.items()},
+            max_epochs=max_epochs,
+            seed=seed,
+            costly=costly,
+        )
+
     @property
     def several(self) -> bool:
         """Whether there is more than one objective."""

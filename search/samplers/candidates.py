@@ -148,11 +148,14 @@ def _neighbour(values: tuple[Value, ...], value: Value, rng: random.Random) -> V
     return rng.choice(values)
 
 
-def refusal(feasibility: Feasibility, costly: Mapping[str, int]) -> str:
-    """That nothing new was found, and what of those drawn the nearest breaks.
+def given_up(feasibility: Feasibility, costly: Mapping[str, int], tried: int) -> tuple[str, bool]:
+    """Why nothing new is found after so many trials; and whether there is nothing.
 
-    Of `costly` quantities so many are counted as are named there.
+    Else it is said what the nearest of some breaks; of `costly` quantities so many are counted as
+    are named there.
     """
+    if tried and enumerable(feasibility.space):
+        return f"every configuration was tried: {tried}", True
     pool = Candidates(feasibility, (), "refusal")
     rng, draws = random.Random("refusal"), min([50, *costly.values()])
     drawn = pool.fresh(draws) or [feasibility.space.draw(rng) for _ in range(draws)]
@@ -160,4 +163,4 @@ def refusal(feasibility: Feasibility, costly: Mapping[str, int]) -> str:
     excess, said = min(broken)
     detail = f" ({said})" if excess > 0 else ""
     said = f"none was found that is new and keeps all limits{detail}"
-    return f"{said}; loosen the limit or widen the space"
+    return f"{said}; loosen the limit or widen the space", False

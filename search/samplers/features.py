@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,22 @@ class Features:
         for name, params, value in counted:
             if name in functions:
                 self._columns[list(functions).index(name)].recall(params, value)
-        for column in self._columns:
-            column.spread(draws)
         self._draws = draws  # kept, so that no other configuration gets the id of one of them
         self._ready = dict(zip(map(id, draws), self._encode(draws), strict=True))
         self._names = list(functions)
         self._limits = {name: limit for name, (_, limit) in limits.items()}
+        self._spread(task.costly)
+
+    def _spread(self, costly: Mapping[str, int]) -> None:
+        """Find the scale of each column; the costliest see only what keeps the limits of others."""
+        kept, cheap = (
+            list(self._draws),
+            sorted(self._names, key=lambda name: -costly.get(name, len(self._draws))),
+        )
+        for name in cheap:
+            self._columns[self._names.index(name)].spread(kept)
+            if name in self._limits:
+                kept = self.within(kept, (name,)) or kept
 
     @property
     def width(self) -> int:
@@ -65,11 +75,13 @@ class Features:
         column = self._columns[self._names.index(name)]
         return column.values(configurations, self._encoded(configurations))
 
-    def within(self, configurations: Sequence[Params]) -> list[Params]:
-        """Those that keep all limits, as far as is known without costly counting."""
+    def within(
+        self, configurations: Sequence[Params], names: Sequence[str] | None = None
+    ) -> list[Params]:
+        """Those that keep limits (all, or these), as far as is known without costly counting."""
         kept = np.ones(len(configurations), dtype=bool)
-        for name, limit in self._limits.items():
-            kept &= self.quantity(name, configurations) <= limit
+        for name in self._limits if names is None else names:
+            kept &= self.quantity(name, configurations) <= self._limits[name]
         return [params for params, keeps in zip(configurations, kept, strict=True) if keeps]
 
     def news(self) -> list[Counted]:

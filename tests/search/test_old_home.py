@@ -14,6 +14,7 @@ import pytest
 
 from reports.build import build
 from search import verify
+from search.allowance import Allowance
 from search.reading import reopened
 from search.record import State
 from search.study_file import StudyFile
@@ -42,7 +43,7 @@ def test_trials_are_known_and_the_sweep_can_be_extended(old_home):
     assert found == [State.COMPLETE, State.STOPPED, State.FAILED, State.INFEASIBLE]
     assert not study.unfinished
     assert plan.differences(replace(plan, trials=5)) == []
-    study.trials = 5
+    study.allowance = Allowance(trials=5)
     record = study.next()
     assert record is not None
     assert record.key not in {r.key for r in study.accepted[:4]}
