@@ -168,9 +168,9 @@ def test_the_file_tree_is_whole(folder):
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    lines = [line for line in README.splitlines() if line.endswith("&& pytest")]
+    lines = [line for line in README.splitlines() if "&& pytest" in line]
     assert len(lines) == 1
-    assert "grep -m 1 '&& pytest$' README.md" in (ROOT / ".ci/run").read_text()
+    assert "grep -m 1 '&& pytest' README.md" in (ROOT / ".ci/run").read_text()
 
 
 def test_numbers_of_the_readme_are_those_of_the_quick_budget():

@@ -20,7 +20,10 @@ SHARED = ("metrics", "errors", "home", "addresses")
 ALLOWED = {
     "spaces": ("spaces",),
     "trainables": ("trainables", "spaces.published", "spaces.space"),
-    "search": ("search", "spaces", "trainables", "reports.build", "reports.mlflow_contract"),
+    "search": (
+        *("search", "spaces", "trainables"),
+        *("reports.build", "reports.mlflow_contract", "reports.pareto"),
+    ),
     "reports": ("reports", "spaces", *(f"trainables.{name}" for name in SHARED)),
 }
 DRAWERS = {"util", "utils", "common", "helper", "helpers", "misc"}
