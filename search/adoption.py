@@ -42,8 +42,8 @@ def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
         lines = trial_log.read(folder.trial(key).metrics)
         study.add_trial(
             create_trial(
-                params={name: params[name] for name in domains},
-                distributions={name: distribution(domain) for name, domain in domains.items()},
+                params={name: params[name] for name in domains if name in params},
+                distributions={n: distribution(d) for n, d in domains.items() if n in params},
                 **_outcome(
                     lines,
                     {"params": params, ACCEPTED: True, "trial_key": key},
@@ -76,7 +76,11 @@ def _outcome(lines: list[Line], attributes: dict[str, Any], *, can_go_on: bool) 
 
 
 def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:
-    """The parameters of the trial `key`, out of the configuration in its folder."""
+    """The parameters of the trial `key`, out of the configuration in its folder.
+
+    That says more than the trial was asked: what has no effect. In earlier versions it was asked
+    that, too, and the trial's key says so.
+    """
     file = folder.trial(key).config
     try:
         flat = json.loads(file.read_text(encoding="utf-8"))
@@ -85,12 +89,14 @@ def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:
             [f"{file} cannot be read ({error}); remove the trial's folder"]
         ) from None
     names = [*plan.searched.params, *plan.searched.fixed]
-    params = {name: flat[name] for name in names if name in flat}
+    space, found = plan.searched, {name: flat[name] for name in names if name in flat}
+    ways = [space.effective(found), found]
+    params = next((way for way in ways if config_hash(way)[:8] == key.partition("-")[2]), None)
     wrong = foreign(flat, plan)
-    wrong += [f"{name} is missing" for name in names if name not in flat]
-    if not wrong and config_hash(params)[:8] != key.partition("-")[2]:
+    wrong += [f"{n} is missing" for n in names if n not in flat and n not in space.conditional]
+    if not wrong and params is None:
         wrong = ["its parameters are not those of its key"]
-    if wrong:
+    if wrong or params is None:
         hint = "give the settings that it was trained with, or another --name"
         raise BadRequestError([f"{file.parent}: {'; '.join(wrong)}; {hint}"])
     return params

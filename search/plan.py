@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import spaces
 from search.samplers import DEFAULT
-from search.settings import searched
+from search.settings import alike, searched
 from spaces.space import Space, Value
 from trainables import fields, records
 from trainables.home import RESERVED
@@ -94,6 +94,7 @@ class Plan:
             f"{name}: was {getattr(self, name)!r}, now {getattr(other, name)!r}"
             for name in names
             if getattr(self, name) != getattr(other, name)
+            and not (name == "space" and alike(self.space, other.space))
         ]
 
     def to_json(self) -> str:

@@ -64,7 +64,7 @@ class SweepStudy:
         self.gave_up, self.exhausted = "", False
         self._study, self._directions, self._known = study, dict(directions), dict(known or {})
         self._learned = tuple(name for name in directions if name not in self._known)
-        self._roster = Roster(directions, self._learned)
+        self._roster = Roster(directions, self._learned, space)
         task = Task(
             feasibility=self.feasibility,
             learned=self._learned,

@@ -142,11 +142,11 @@ class OptunaSampler:
         why: dict[str, Any] = {"because": self._name, "place": len(seen), "refused": refused}
         for _ in range(_REJECTIONS):
             trial = mirror.study.ask(mirror.distributions)
-            params = {**space.fixed, **trial.params}
+            params = space.effective({**space.fixed, **trial.params})
             if pool.take(params) and self._keeps(trial, params):
                 return Start(params, why | mirror.begin(trial, len(seen)))
             mirror.study.tell(trial, state=TrialState.PRUNED)
-            refused.append([params, mirror.attributes(trial)])
+            refused.append([dict(trial.params), mirror.attributes(trial)])
         for _ in range(_BATCHES):
             drawn = pool.fresh(_BATCH)
             params = next(filter(self._task.feasibility.holds, drawn), None)
