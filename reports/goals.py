@@ -57,7 +57,7 @@ def seeds(trials: Sequence[Row]) -> str:
     by_key = {trial["trial_key"]: trial for trial in trials}
     for trial in trials:
         value, original = trial["best_valid_top1"], trial.get(Tag.REPEAT_OF)
-        if original in by_key and trial["state"] == "complete" and value is not None:
+        if original and original in by_key and trial["state"] == "complete" and value is not None:
             groups.setdefault(original, [by_key[original]["best_valid_top1"]]).append(value)
     if not groups:
         return ""

@@ -57,8 +57,8 @@ def adopt(
         record.known = {name: quantity(params) for name, quantity in known.items()}
         study.add_trial(
             create_trial(
-                params={name: params[name] for name in domains},
-                distributions={name: distribution(domain) for name, domain in domains.items()},
+                params={name: params[name] for name in domains if name in params},
+                distributions={n: distribution(d) for n, d in domains.items() if n in params},
                 **_outcome(
                     record,
                     trial_log.read(folder.trial(key).metrics),
@@ -102,7 +102,11 @@ def _outcome(record: Record, lines: list[Line], plan: Plan, *, can_go_on: bool) 
 
 
 def _record(key: str, plan: Plan, folder: SweepFolder) -> Record:
-    """The trial `key` as it began, by the configuration in its folder."""
+    """The trial `key` as it began, by the configuration in its folder.
+
+    That says more than the trial was asked: what has no effect. In earlier versions it was asked
+    that, too, and the trial's key says so.
+    """
     file = folder.trial(key).config
     try:
         flat = json.loads(file.read_text(encoding="utf-8"))
@@ -111,12 +115,14 @@ def _record(key: str, plan: Plan, folder: SweepFolder) -> Record:
             [f"{file} cannot be read ({error}); remove the trial's folder"]
         ) from None
     names = [*plan.searched.params, *plan.searched.fixed]
-    params = {name: flat[name] for name in names if name in flat}
-    record = Record(int(key.partition("-")[0]), key, params, State.RUNNING)
+    space, found = plan.searched, {name: flat[name] for name in names if name in flat}
+    record = Record(int(key.partition("-")[0]), key, space.effective(found), State.RUNNING)
     if flat.get("seed") in range(plan.seed + 1, plan.seed + plan.repeats):
         record.seed = flat.pop("seed")
     wrong = foreign(flat, plan)
-    wrong += [f"{name} is missing" for name in names if name not in flat]
+    wrong += [f"{n} is missing" for n in names if n not in flat and n not in space.conditional]
+    if record.hash[:8] != key.partition("-")[2]:
+        record.params = found
     if not wrong and record.hash[:8] != key.partition("-")[2]:
         wrong = ["its parameters are not those of its key"]
     if wrong:

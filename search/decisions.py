@@ -46,7 +46,7 @@ class Decisions:
     def publish(self, points: Mapping[str, Mapping[str, Value]], count: float) -> None:
         """Have up to `count` of these points tried first, by the name of their source.
 
-        What a source says nothing of is drawn.
+        What a source says nothing of is drawn, what has no effect is left out.
         """
         self._silent = False
         self._points += [(name, self._whole(name, params)) for name, params in points.items()]
@@ -55,9 +55,9 @@ class Decisions:
 
     def _whole(self, name: str, params: Mapping[str, Value]) -> dict[str, Value]:
         space, rng = self._feasibility.space, random.Random(name)
-        drawn = ({**space.draw(rng), **params} for _ in range(_DRAWS))
+        drawn = (space.draw(rng, params) for _ in range(_DRAWS))
         first = next(drawn)
-        if space.params.keys() <= params.keys() or self._feasibility.holds(first):
+        if first.keys() - space.fixed.keys() <= params.keys() or self._feasibility.holds(first):
             return first
         return next((found for found in drawn if self._feasibility.holds(found)), first)
 

@@ -62,10 +62,11 @@ class Ledger:
 
     def add(self, params: Mapping[str, Value], attributes: Mapping[str, Any]) -> int:
         """A new trial, complete in one write; returns its number."""
+        searched = {n: found for n, found in self._distributions.items() if n in params}
         template = create_trial(
             state=TrialState.RUNNING,
-            params={name: params[name] for name in self._distributions},
-            distributions=self._distributions,
+            params={name: params[name] for name in searched},
+            distributions=searched,
             user_attrs=dict(attributes),
         )
         template.datetime_start = datetime.now()

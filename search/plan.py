@@ -13,7 +13,7 @@ import spaces
 from reports.pareto import Direction
 from search import objectives
 from search.samplers import DEFAULT
-from search.settings import searched
+from search.settings import alike, searched
 from spaces.space import Space, Value
 from trainables import fields, records
 from trainables.home import RESERVED
@@ -125,6 +125,7 @@ class Plan:
             f"{name}: was {getattr(self, name)!r}, now {getattr(other, name)!r}"
             for name in names
             if getattr(self, name) != getattr(other, name)
+            and not (name == "space" and alike(self.space, other.space))
         ]
 
     def to_json(self) -> str:

@@ -5,21 +5,23 @@ from collections.abc import Mapping, Sequence
 
 from search.record import Record, State, config_hash
 from search.samplers import Seen
-from spaces.space import Value
+from spaces.space import Space, Value
 
 
 class Roster:
     """Everything that is known of the trials.
 
-    `directions` are those of all objectives; `learned` names those that training shows.
+    `directions` are those of all objectives; `learned` names those that training shows. A trial of
+    an earlier version has values without effect in `space`: samplers do not see them, and it is the
+    same configuration as one without.
     """
 
-    def __init__(self, directions: Mapping[str, str], learned: Sequence[str]):
+    def __init__(self, directions: Mapping[str, str], learned: Sequence[str], space: Space):
         self.records: dict[str, Record] = {}
         self.seen: dict[str, Seen] = {}
         self.accepted = self.spent = 0  # trials, and their epochs; repeats do not count
         self.best: float | None = None  # of the first learned objective
-        self._learned = tuple(learned)
+        self._learned, self._space = tuple(learned), space
         self._sign = {name: -1.0 if way == "max" else 1.0 for name, way in directions.items()}
         self._identities: dict[str, str] = {}
         self._running: set[str] = set()
@@ -27,16 +29,17 @@ class Roster:
     def add(self, record: Record) -> None:
         self.records[record.key] = record
         curve = {epoch: self._turned(values) for epoch, values in record.curve.items()}
-        self.seen[record.key] = Seen(record.number, record.params, record.state, curve)
+        params = self._space.effective(record.params)
+        self.seen[record.key] = Seen(record.number, params, record.state, curve)
         self.spent += 0 if record.repeat_of else record.epoch
         self.accepted += record.accepted and not record.repeat_of
-        self._identities.setdefault(config_hash(record.params), record.key)
+        self._identities.setdefault(config_hash(params), record.key)
         for values in record.curve.values():
             self._improve(record, values[0])
         self.change(record, record.state)
 
     def knows(self, params: Mapping[str, Value]) -> bool:
-        return config_hash(params) in self._identities
+        return config_hash(self._space.effective(params)) in self._identities
 
     @property
     def running(self) -> bool:

@@ -11,6 +11,7 @@ from trainables import fields
 from trainables.recipe import TRAINING
 
 _DRAWS = 2000
+_ONLY_IF = " only if "
 _SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested if the given one does not fit
 
 
@@ -28,7 +29,18 @@ def searched(variant: str, settings: Mapping[str, Value]) -> Space:
 def described(space: Space) -> str:
     """A space as text, so that a change is noticed and shown."""
     domains = [f"{name} {domain}" for name, domain in sorted(space.params.items())]
-    return "; ".join(domains + [str(rule) for rule in space.rules])
+    conditions = [
+        f"{name}{_ONLY_IF}{' and '.join(map(str, found))}"
+        for name, found in sorted(space.conditional.items())
+    ]
+    return "; ".join(domains + [str(rule) for rule in space.rules] + conditions)
+
+
+def alike(earlier: str, now: str) -> bool:
+    """Whether two texts describe the same space; one from before there were conditions has none."""
+    parts = [[part for part in text.split("; ") if _ONLY_IF not in part] for text in (earlier, now)]
+    without = "; ".join(parts[0])
+    return earlier == now or (parts[0] == parts[1] and without in (earlier, now))
 
 
 def fitting_size(variant: str, image_size: int) -> int:

@@ -68,7 +68,7 @@ class SweepStudy:
         self._study, self._directions, self._known = study, dict(directions), dict(known or {})
         task = Task.of(self.feasibility, directions, self._known, max_epochs, seed, costly or {})
         self._learned, self._costly = task.learned, task.costly
-        self._roster = Roster(directions, self._learned)
+        self._roster = Roster(directions, self._learned, space)
         self._repeats = Repeats(repeats, seed, self._directions, self._learned)
         self._sampler = load(sampler, task, pruner)
         self._decisions = Decisions(self._sampler, self.feasibility, self._roster)

@@ -15,8 +15,9 @@ Identity = tuple[Value | None, ...]
 
 
 def identity_of(space: Space, params: Mapping[str, Value]) -> Identity:
-    """What tells configurations apart: the values of the searched parameters."""
-    return tuple(params.get(name) for name in space.params)
+    """What tells configurations apart: the searched values that have an effect."""
+    found = space.effective(params)
+    return tuple(found.get(name) for name in space.params)
 
 
 class Candidates:
@@ -73,7 +74,7 @@ class Candidates:
             levels = {name: _levels(d, points) for name, d in self._space.params.items()}
             for _ in range(_TRIES):
                 drawn = {name: self._rng.choice(values) for name, values in levels.items()}
-                params = {**self._space.fixed, **drawn}
+                params = self._space.effective({**self._space.fixed, **drawn})
                 if self.take(params):
                     yield params
 
@@ -89,16 +90,18 @@ class Candidates:
     def near(self, centres: Sequence[Params], count: int, scale: float) -> list[Params]:
         """Up to `count` configurations around each of `centres`, some parameters moved each.
 
-        A move has the standard deviation `scale`, in shares of the domain.
+        A move has the standard deviation `scale`, in shares of the domain. What gets an effect by
+        the moves of others is drawn.
         """
-        names = list(self._space.params)
         found: list[Params] = []
-        for centre in centres if names else ():
-            for _ in range(count):
+        for centre in centres:
+            names = [name for name in self._space.params if name in centre]
+            for _ in range(count if names else 0):
                 moved = [name for name in names if self._rng.random() < 2 / len(names)]
                 params = dict(centre)
                 for name in moved or [self._rng.choice(names)]:
                     params[name] = _moved(self._space.params[name], params[name], self._rng, scale)
+                params = self._space.effective(params, self._rng)
                 if self.take(params):
                     found.append(params)
         return found

@@ -145,11 +145,11 @@ class OptunaSampler:
         why: dict[str, Any] = {"because": self._name, "place": len(seen), "refused": refused}
         for _ in range(_REJECTIONS):
             trial = mirror.study.ask(mirror.distributions)
-            params = {**space.fixed, **trial.params}
+            params = space.effective({**space.fixed, **trial.params})
             if pool.take(params) and self._keeps(trial, params):
                 return Start(params, why | mirror.begin(trial, len(seen)))
             mirror.study.tell(trial, state=TrialState.PRUNED)
-            refused.append([params, mirror.attributes(trial)])
+            refused.append([dict(trial.params), mirror.attributes(trial)])
         params = self._drawn(pool, seen, number)
         return None if params is None else Start(params, why | self._supply.news())
 

@@ -103,7 +103,7 @@ def replayed(study, task, sampler, trials):
     begun, known, whys, asked = {}, {}, [], 0
     for decision, record in noted:
         known |= {number: (epoch, State(state)) for number, epoch, state in decision["news"]}
-        roster = Roster(study._directions, task.learned)
+        roster = Roster(study._directions, task.learned, task.feasibility.space)
         for number, one in begun.items():
             epoch, state = known[number]
             curve = {e: values for e, values in one.curve.items() if e <= epoch}
