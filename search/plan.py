@@ -14,6 +14,7 @@ from reports.pareto import Direction
 from search import objectives
 from search.samplers import DEFAULT
 from search.settings import alike, searched
+from spaces.document import changes
 from spaces.space import Space, Value
 from trainables import fields, records
 from trainables.home import RESERVED
@@ -56,7 +57,9 @@ FULL = Budget(trials=100, epochs=200, image_size=224)
 class Plan:
     """A sweep: `variant` on the data set at `data`, within a budget.
 
-    `settings` hold parameters constant; `published` is how many published points are tried first;
+    `settings` hold parameters constant, `domains` are searched in place of the variant's, and
+    `own_space` in place of its whole space, both as documents; `published` is how many published
+    points are tried first.
     `objectives` are metrics, those that training shows before the others; `limits` are those of
     metrics that are known before training. The sweep ends when `trials` configurations have ended,
     `total_epochs` of all trials are trained, the `hours` or `gpu_hours` are over, the first
@@ -81,6 +84,8 @@ class Plan:
     sampler: str = DEFAULT
     pruner: str | None = None
     total_epochs: int | None = None
+    domains: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    own_space: Mapping[str, Any] = field(default_factory=dict[str, Any])
     objectives: tuple[str, ...] = objectives.DEFAULT
     limits: Mapping[str, float] = field(default_factory=dict[str, float])
     hours: float | None = None
@@ -102,7 +107,7 @@ class Plan:
     @cached_property
     def searched(self) -> Space:
         """The space that is searched, with its constants."""
-        return searched(self.variant, self.settings)
+        return searched(self.variant, self.settings, self.domains, self.own_space)
 
     def flat(self, params: Mapping[str, Value], seed: int | None = None) -> dict[str, Any]:
         """The configuration of a trial with `params`, as `TrialConfig.from_flat` takes it.
@@ -121,7 +126,11 @@ class Plan:
     def differences(self, other: "Plan") -> list[str]:
         """What `other` changes in this plan, except for what may change."""
         names = [f.name for f in dataclasses.fields(self) if f.name not in _MAY_CHANGE]
-        return [
+        own: list[str] = []
+        if self.own_space and other.own_space:  # of two, what they do not share
+            names.remove("own_space")
+            own = [f"own_space.{change}" for change in changes(self.own_space, other.own_space)]
+        return own + [
             f"{name}: was {getattr(self, name)!r}, now {getattr(other, name)!r}"
             for name in names
             if getattr(self, name) != getattr(other, name)
@@ -163,8 +172,8 @@ def _document_mistakes(document: Any) -> list[str]:
     if not isinstance(document, dict):
         return ["it holds no JSON object"]
     given = _modern(cast(dict[str, Any], document))
-    settings, limits = given.pop("settings", {}), given.pop("limits", {})
-    named = given.pop("objectives", list(objectives.DEFAULT))
+    settings, domains, own = (given.pop(name, {}) for name in ("settings", "domains", "own_space"))
+    named, limits = given.pop("objectives", list(objectives.DEFAULT)), given.pop("limits", {})
     wrong = fields.mistakes([Plan], given, "a plan") + _wrong_goals(named, limits)
     if not isinstance(settings, dict):
         wrong.append(f"settings must be an object of values, given {settings!r}")
@@ -177,6 +186,11 @@ def _document_mistakes(document: Any) -> list[str]:
         wrong += [f"settings: {name} must be a value, given {v!r}" for name, v in kept.items()]
     if not wrong and given["variant"] not in spaces.names():
         wrong.append(f"unknown variant {given['variant']!r}")
+    if not wrong and (domains or own):
+        try:
+            searched(given["variant"], cast(dict[str, Any], settings), domains, own)
+        except (ValueError, TypeError, AttributeError) as error:
+            wrong.append(f"domains or own_space: {error}")
     return wrong
 
 

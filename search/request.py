@@ -1,15 +1,17 @@
 """The command line of `search.run`: read, filled up with a budget, and checked all at once."""
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import spaces
 from reports.mlflow_contract import address_mistakes
 from search import objectives
+from search.choosing import choose
 from search.cluster import Resources, address_of
 from search.earlier import earlier_plan
 from search.listing import Show
@@ -18,7 +20,7 @@ from search.objectives import LIMITS
 from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
 from search.samplers import DEFAULT
 from search.samplers.loading import mistakes
-from search.settings import described, fitting_size, searched, setting_mistakes
+from search.settings import Chosen, described, fitting_size, searched, setting_mistakes
 from search.sweep_folder import SweepFolder, add_options, database_mistakes
 from spaces import first_stage
 from spaces.space import Value, nearest
@@ -59,6 +61,8 @@ class Request:
     pruner: str | None
     resources: Resources
     settings: dict[str, Value]
+    domains: dict[str, Any]
+    own_space: dict[str, Any]
     earlier: Plan | None
     address: str | None
     database: str | None
@@ -73,6 +77,7 @@ class Request:
         base = self.earlier or self.budget
         patience, seed = (self.earlier.patience, self.earlier.seed) if self.earlier else (10, 0)
         trials = self._trials(base)
+        own = {"domains": self.domains, "own_space": self.own_space}
         return Plan(
             sweep=self.sweep,
             variant=self.variant,
@@ -89,7 +94,8 @@ class Request:
             limits={**base.limits, **self.limits},
             published=_either(self.published, max(1, (trials or _MANY) // 4)),
             settings=self.settings,
-            space=described(searched(self.variant, self.settings)),
+            space=described(searched(self.variant, self.settings, **own)),
+            **own,
             total_epochs=_either(self.total_epochs, base.total_epochs),
             hours=_either(self.hours, base.hours),
             gpu_hours=_either(self.gpu_hours, base.gpu_hours),
@@ -126,7 +132,15 @@ def parser() -> argparse.ArgumentParser:
     add_options(root)
     root.add_argument("--resume", action="store_true", help="continue an existing sweep")
     root.add_argument("--full", action="store_true", help="the full budget, also without a GPU")
-    root.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
+    root.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        dest="settings",
+        metavar="NAME=VALUE",
+        help="constants (name=8), ranges (lr=1e-4:1e-2:log, dim=64:256:step=64), lists (heads=2,4)",
+    )
+    root.add_argument("--space", metavar="FILE", help="a space of your own, see docs/search.md")
     root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
     root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
     for name, meaning in (("sampler", DEFAULT), ("pruner", "the sampler's own")):
@@ -165,20 +179,10 @@ def _data(given: argparse.Namespace, earlier: Plan | None) -> str:
     return DEFAULT_DATA if earlier.data_name == DEFAULT_DATA else earlier.data
 
 
-def _settings(
-    given: argparse.Namespace, earlier: Plan | None
-) -> tuple[dict[str, Value], list[str]]:
-    kept = dict(earlier.settings) if earlier and given.resume else {}
-    try:
-        return fields.assignments(given.settings) or kept, []
-    except ValueError as error:
-        return {}, [f"--set: {error}"]
-
-
-def _variant_mistakes(variant: str, settings: dict[str, Value], size: int) -> list[str]:
+def _variant_mistakes(variant: str, chosen: Chosen, size: int) -> list[str]:
     known = spaces.names()
     if variant in known:
-        return setting_mistakes(variant, settings, size)
+        return setting_mistakes(variant, chosen.settings, size, chosen)
     hint = nearest(variant.lower(), known)
     return [f"unknown variant {variant!r}{hint} (variants: {', '.join(known)})"]
 
@@ -205,9 +209,11 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         (None, []) if misnamed else earlier_plan(sweep, given.home, given.resume, given.database)
     )
     data = _data(given, earlier)
-    settings, unread = _settings(given, earlier)
+    chosen, unread = choose(
+        given.variant, given.settings, given.space, earlier if given.resume else None
+    )
     bad_data: list[str] = []
-    for name in dict.fromkeys((data, str(settings.get(first_stage.DATA, data)))):
+    for name in dict.fromkeys((data, str(chosen.settings.get(first_stage.DATA, data)))):
         try:
             check(name, given.home.data)
         except UnknownDatasetError as error:
@@ -218,7 +224,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     wrong += database_mistakes(given.database) + address_mistakes() + unread
     named = given.objective or (earlier or budget).objectives
     wrong += objectives.mistakes(named) or _sampler_mistakes(given, earlier or budget, len(named))
-    wrong += _variant_mistakes(given.variant, settings, size) + misnamed + trouble
+    wrong += _variant_mistakes(given.variant, chosen, size) + misnamed + trouble
     if wrong:
         raise BadRequestError(wrong + bad_data)
     if bad_data:
@@ -237,7 +243,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         limits=limits,
         until_settled=given.until_settled,
         resources=Resources(**{name: numbers[name] for name in of_cluster}),
-        settings=settings,
+        **dataclasses.asdict(chosen),
         earlier=earlier,
         address=given.address,
         database=given.database,

@@ -27,6 +27,9 @@ class In:
     name: str
     values: tuple[Value, ...]
 
+    def __post_init__(self):
+        _check(self.values)
+
     @property
     def parts(self) -> "tuple[In | NotIn, ...]":
         return (self,)
@@ -47,6 +50,9 @@ class NotIn:
 
     name: str
     values: tuple[Value, ...]
+
+    def __post_init__(self):
+        _check(self.values)
 
     @property
     def parts(self) -> "tuple[In | NotIn, ...]":
@@ -77,6 +83,11 @@ class AnyOf:
 
     def __str__(self) -> str:
         return " or ".join(map(str, self.conditions))
+
+
+def _check(values: object) -> None:
+    if not isinstance(values, tuple):
+        raise ValueError(f"a condition names a tuple of values, given {values!r}")
 
 
 def _listed(values: tuple[Value, ...]) -> str:

@@ -3,7 +3,7 @@
 import math
 import random
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from spaces.point import Value
 
@@ -45,6 +45,8 @@ class Integer:
 
     def __post_init__(self):
         _check_range(self.low, self.high, self.log)
+        if any(type(number) is not int for number in (self.low, self.high, self.step)):
+            raise ValueError(f"an Integer has whole numbers, given {self.low} to {self.high}")
         if self.step < 1 or (self.high - self.low) % self.step:
             raise ValueError(f"step {self.step} does not lead from {self.low} to {self.high}")
         if self.log and self.step != 1:
@@ -103,8 +105,12 @@ class Choice:
     values: tuple[Value, ...]
 
     def __post_init__(self):
-        if not self.values:
-            raise ValueError("a Choice needs at least one value")
+        given = cast(object, self.values)
+        if not isinstance(given, tuple) or not given:
+            raise ValueError("a Choice needs a tuple of at least one value")
+        kinds = (bool, int, float, str)
+        if odd := [v for v in cast(tuple[object, ...], given) if not isinstance(v, kinds)]:
+            raise ValueError(f"a Choice is among numbers, texts, True and False, given {odd[0]!r}")
         if len({(type(value), value) for value in self.values}) < len(self.values):
             raise ValueError(f"a Choice names each value once, given {self.values}")
 

@@ -9,7 +9,7 @@ and `tokens`, the grid's patches plus the class token.
 import difflib
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -144,16 +144,27 @@ class Space:
 
     def fix(self, values: Mapping[str, Value]) -> "Space":
         """This space with `values` held constant. `patch` and `grid` exclude each other."""
-        dropped, rules = set(values), self.rules
+        rest = self._without(values)
+        return replace(rest, fixed={**rest.fixed, **values})
+
+    def search(self, domains: Mapping[str, Domain]) -> "Space":
+        """This space with `domains` searched, in the place of what it has; others stay."""
+        rest = self._without(name for name in domains if name not in self.params)
+        return replace(rest, params={**rest.params, **domains})
+
+    def _without(self, names: Iterable[str]) -> "Space":
+        """This space without these parameters, and without what excludes them."""
+        given, rules = set(names), self.rules
+        dropped = set(given)
         for kept, other in (("patch", "grid"), ("grid", "patch")):
-            if kept in values:
+            if kept in given:
                 dropped.add(other)
                 same: dict[Rule, Rule] = {Divides(other, "image_size"): Divides(kept, "image_size")}
                 rules = tuple(same.get(rule, rule) for rule in rules)
         return replace(
             self,
             params={name: domain for name, domain in self.params.items() if name not in dropped},
-            fixed={k: v for k, v in self.fixed.items() if k not in dropped} | dict(values),
+            fixed={name: value for name, value in self.fixed.items() if name not in dropped},
             rules=rules,
         )
 
