@@ -1,5 +1,6 @@
 """One sweep from its study to its report; the driver's side."""
 
+import math
 import random
 import shlex
 from pathlib import Path
@@ -21,10 +22,12 @@ from search.mlflow_store import usable
 from search.opening import study_of
 from search.plan import Plan
 from search.projection import Projection
+from search.published_space import beside
 from search.quantities import Measured, Quantities, quantities
 from search.record import Record, State
 from search.repeats import repeated
 from search.request import Request
+from search.samplers import PUBLISHED
 from search.sampling import create
 from search.searcher import metrics_of
 from search.storage import attend, opened
@@ -120,11 +123,14 @@ class Sweep:
     def _enqueue_published(self, study: SweepStudy) -> None:
         """The best published points that lie in this sweep's space and limits."""
         space, points = self.plan.searched, dict[str, dict[str, Value]]()
+        only = self.plan.sampler == PUBLISHED
         for point in space.published:
             params = {name: value for name, value in point.params.items() if name in space.params}
-            if not space.outside(params):
+            if only and (broken := space.broken(params, self.plan.image_size)):
+                self.say(f"note: {point.address} is not tried: {'; '.join(broken)}")
+            elif only or not space.outside(params):
                 points[point.address] = params
-        study.enqueue(points, self.plan.published)
+        study.enqueue(points, math.inf if only else self.plan.published)
 
     def train(self) -> None:
         """Run trials until none is missing, or until interrupted."""
@@ -167,6 +173,8 @@ class Sweep:
                 uri = sqlite_url(Path(folder) / "mlflow.db")
                 self._project(uri, Path(folder))
                 path = build(self.request.home, self.plan.sweep, uri)
+        if self.plan.sampler == PUBLISHED:
+            self.console.print(beside(self.study.accepted, self.plan.searched))
         self.console.print(best(self.study.accepted, self.plan))
         if table := repeats(self.study.accepted, self.plan):
             self.console.print(table)

@@ -12,7 +12,8 @@ from typing import Any, cast
 import spaces
 from reports.pareto import Direction
 from search import objectives
-from search.samplers import DEFAULT
+from search.published_space import rows_only
+from search.samplers import DEFAULT, PUBLISHED
 from search.settings import alike, searched
 from spaces.document import changes
 from spaces.space import Space, Value
@@ -107,7 +108,8 @@ class Plan:
     @cached_property
     def searched(self) -> Space:
         """The space that is searched, with its constants."""
-        return searched(self.variant, self.settings, self.domains, self.own_space)
+        space = searched(self.variant, self.settings, self.domains, self.own_space)
+        return rows_only(space, self.settings) if self.sampler == PUBLISHED else space
 
     def flat(self, params: Mapping[str, Value], seed: int | None = None) -> dict[str, Any]:
         """The configuration of a trial with `params`, as `TrialConfig.from_flat` takes it.

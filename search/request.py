@@ -14,14 +14,14 @@ from search import objectives
 from search.choosing import choose
 from search.cluster import Resources, address_of
 from search.earlier import earlier_plan
-from search.listing import Show
-from search.numbers import NUMBERS, read
+from search.numbers import read
 from search.objectives import LIMITS
+from search.options import ONLY, parser
 from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
-from search.samplers import DEFAULT
+from search.samplers import PUBLISHED
 from search.samplers.loading import mistakes
-from search.settings import Chosen, described, fitting_size, searched, setting_mistakes
-from search.sweep_folder import SweepFolder, add_options, database_mistakes
+from search.settings import Chosen, described, fitting_size, setting_mistakes
+from search.sweep_folder import SweepFolder, database_mistakes
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
@@ -77,8 +77,8 @@ class Request:
         base = self.earlier or self.budget
         patience, seed = (self.earlier.patience, self.earlier.seed) if self.earlier else (10, 0)
         trials = self._trials(base)
-        own = {"domains": self.domains, "own_space": self.own_space}
-        return Plan(
+        limits = dict[str, float]() if self.sampler == PUBLISHED else base.limits
+        plan = Plan(
             sweep=self.sweep,
             variant=self.variant,
             data=str(dataset.path.resolve()),
@@ -91,11 +91,11 @@ class Request:
             patience=_either(self.patience, patience),
             seed=_either(self.seed, seed),
             objectives=_either(self.objectives, base.objectives),
-            limits={**base.limits, **self.limits},
+            limits={**limits, **self.limits},
             published=_either(self.published, max(1, (trials or _MANY) // 4)),
             settings=self.settings,
-            space=described(searched(self.variant, self.settings, **own)),
-            **own,
+            domains=self.domains,
+            own_space=self.own_space,
             total_epochs=_either(self.total_epochs, base.total_epochs),
             hours=_either(self.hours, base.hours),
             gpu_hours=_either(self.gpu_hours, base.gpu_hours),
@@ -105,58 +105,21 @@ class Request:
             sampler=_either(self.sampler, base.sampler),
             pruner=_either(self.pruner, base.pruner),
         )
+        return dataclasses.replace(plan, space=described(plan.searched))
 
     def _trials(self, base: Plan | Budget) -> int | None:
         """As many as are asked for; without a word, no limit if there is another budget."""
         other = (self.total_epochs, self.hours, self.gpu_hours)
-        if self.trials is None and self.earlier is None and any(n is not None for n in other):
+        begun = self.earlier is not None
+        if self.trials is None and not begun and any(n is not None for n in other):
+            return None
+        if self.trials is None and not begun and self.sampler == PUBLISHED:
             return None
         return _either(self.trials, base.trials)
 
 
 def _either(given: T | None, otherwise: T) -> T:
     return otherwise if given is None else given
-
-
-def parser() -> argparse.ArgumentParser:
-    root = argparse.ArgumentParser(
-        prog="python -m search.run",
-        description="Search the hyperparameters of an efficient vision transformer.",
-        epilog="Exit codes: 0 done, 1 some trials failed, 2 bad request, 3 locked by another "
-        "driver, 4 data, 5 resources, 6 storage, 130 interrupted.",
-    )
-    root.add_argument("variant", help="what is searched, one of those that --list shows")
-    root.add_argument("--list", action=Show, nargs=0, help="every variant, with its published rows")
-    root.add_argument("--data", help="a data set's name, or a folder of Parquet shards (digits)")
-    root.add_argument("--name", help="the sweep's name (made of variant, data and image size)")
-    add_options(root)
-    root.add_argument("--resume", action="store_true", help="continue an existing sweep")
-    root.add_argument("--full", action="store_true", help="the full budget, also without a GPU")
-    root.add_argument(
-        "--set",
-        nargs="+",
-        default=[],
-        dest="settings",
-        metavar="NAME=VALUE",
-        help="constants (name=8), ranges (lr=1e-4:1e-2:log, dim=64:256:step=64), lists (heads=2,4)",
-    )
-    root.add_argument("--space", metavar="FILE", help="a space of your own, see docs/search.md")
-    root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
-    root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
-    for name, meaning in (("sampler", DEFAULT), ("pruner", "the sampler's own")):
-        root.add_argument(f"--{name}", metavar="NAME", help=f"see docs/search.md ({meaning})")
-    root.add_argument(
-        "--objective",
-        nargs="+",
-        metavar="METRIC",
-        help="what is made better, one metric or several (valid_top1); see docs/search.md",
-    )
-    root.add_argument(
-        "--until-settled", action="store_true", help="end when little more is to be expected"
-    )
-    for name, (_, _, meaning) in NUMBERS.items():
-        root.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=meaning)
-    return root
 
 
 def _budget(given: argparse.Namespace) -> Budget:
@@ -187,6 +150,19 @@ def _variant_mistakes(variant: str, chosen: Chosen, size: int) -> list[str]:
     return [f"unknown variant {variant!r}{hint} (variants: {', '.join(known)})"]
 
 
+def _replayed(given: argparse.Namespace) -> list[str]:
+    """Take `--published only` for the sampler that it names; what is wrong with that."""
+    if given.published != ONLY:
+        return []
+    wrong = [
+        f"--published only tries published rows alone; --{name} {value} has no place there"
+        for name in ("sampler", "pruner")
+        if (value := getattr(given, name)) not in (None, PUBLISHED)
+    ]
+    given.sampler, given.published = PUBLISHED, None
+    return wrong
+
+
 def _sampler_mistakes(given: argparse.Namespace, base: Plan | Budget, count: int) -> list[str]:
     """What is wrong with the sampler and the pruner that are named, for `count` objectives."""
     return mistakes(given.sampler or base.sampler, given.pruner or base.pruner, count)
@@ -200,7 +176,9 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         DataError: With all that is wrong with the data, if nothing else is wrong.
     """
     given = parser().parse_args(arguments)
+    refused = _replayed(given)
     numbers, wrong = read(given)
+    wrong += refused
     budget = _budget(given)
     sweep = _sweep_name(given, numbers["image_size"] or budget.image_size)
     hint = "" if given.name else ", made of variant, data and size; choose one with --name"

@@ -244,4 +244,6 @@ class SweepStudy:
                 self.finish(record.key, State.STOPPED, said)
         if not self.ended:
             tried = self._roster.accepted
-            self.gave_up, self.exhausted = given_up(self.feasibility, self._costly, tried)
+            ends = f"{self._sampler.ends}: {tried}", bool(tried)
+            found = ends if self._sampler.ends else given_up(self.feasibility, self._costly, tried)
+            self.gave_up, self.exhausted = found

@@ -16,6 +16,7 @@ from search.record import State
 from spaces.space import Value
 
 DEFAULT = "freeze-thaw"
+PUBLISHED = "published"  # the sampler that adds nothing to the published rows
 RUNGS = (9, 3)  # trials pause after these parts of their epochs
 Quantity = Callable[[dict[str, Value]], float]
 
@@ -116,7 +117,13 @@ class Task:
 
 
 class Sampler(Protocol):
-    """The contract. `number` counts the decisions of a sweep and seeds each of them."""
+    """The contract. `number` counts the decisions of a sweep and seeds each of them.
+
+    `ends` says what it has tried when it has nothing more to suggest; of one that could always go
+    on it is empty.
+    """
+
+    ends: str
 
     def ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
         """What trains next; None if nothing shall before more is known.

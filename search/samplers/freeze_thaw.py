@@ -33,6 +33,8 @@ class FreezeThaw:
     Its hyperparameters are noted with the decision for which they were fitted.
     """
 
+    ends = ""
+
     def __init__(self, task: Task, pruner: str | None = None):
         if pruner not in (None, PRUNER):
             raise ValueError(f"freeze-thaw pauses by itself; its pruner is {PRUNER!r}")

@@ -1,9 +1,10 @@
 """Samplers by their names."""
 
 from search.feasibility import Feasibility
-from search.samplers import DEFAULT, Sampler, Task
+from search.samplers import DEFAULT, PUBLISHED, Sampler, Task
 from search.samplers.freeze_thaw import FreezeThaw
 from search.samplers.optuna_sampler import OptunaSampler
+from search.samplers.published_rows import PublishedRows
 from spaces.space import Integer, Space
 
 
@@ -15,6 +16,8 @@ def load(name: str, task: Task, pruner: str | None = None) -> Sampler:
     """
     if name == DEFAULT:
         return FreezeThaw(task, pruner)
+    if name == PUBLISHED:
+        return PublishedRows(task, pruner)
     return OptunaSampler(task, name, pruner)
 
 

@@ -76,6 +76,8 @@ def _made(name: str, seed: int) -> optuna.samplers.BaseSampler:
 class OptunaSampler:
     """The sampler `name` with a `pruner`; one objective pauses at rungs by default."""
 
+    ends = ""
+
     def __init__(self, task: Task, name: str, pruner: str | None = None):
         pruner = pruner or ("none" if task.several else "pause-halving")
         if pruner not in (*_OURS, *PRUNERS):

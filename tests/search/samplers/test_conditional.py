@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from search.allowance import Allowance
 from search.enumeration import untried
 from search.feasibility import Feasibility
 from search.record import ACCEPTED, State, config_hash
@@ -101,7 +102,7 @@ def test_a_published_point_is_the_same_with_and_without_what_has_no_effect():
     study.enqueue({"with": point | {"gamma": 0.1, "step_size": 3}, "without": point})
     first = study.next()
     assert first.params == {"dropout": 0.1, **point}
-    study.trials = 2
+    study.allowance = Allowance(trials=2)
     assert study.next().published == ""
 
 
