@@ -1,43 +1,19 @@
 """A table of measured costs for people: one line per metric, one column per measurement."""
 
-import math
 from collections.abc import Sequence
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from search.units import quantity
 from trainables.efficiency.execution import Setting
 from trainables.efficiency.results import Row
 from trainables.efficiency.table import unit
 from trainables.metrics import EFFICIENCY
 
 _COLUMN, _GAP = 26, 2  # characters
-_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
-_PREFIXES = {-9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
-_SCALED = ("1", "s", "J", "W", "Hz", "FLOP/s")  # units that take a prefix
 _UNKNOWN = "no reason was recorded"
-
-
-def quantity(value: float, measured_in: str) -> str:
-    """A number with its unit, with three digits and a suitable prefix."""
-    if not math.isfinite(value):
-        return str(value)
-    if measured_in == "fraction":
-        return f"{100 * value:.3g} %"
-    if measured_in == "bytes":
-        step = min(len(_BINARY) - 1, max(0, (int(abs(value)).bit_length() - 1) // 10))
-        return f"{value / 1024**step:.4g} {_BINARY[step]}"
-    if measured_in == "1e9":
-        return f"{value:.3g} G"
-    factor, base = (1e-3, "s") if measured_in == "ms" else (1, measured_in)
-    value = float(f"{value * factor:.3g}")
-    if base not in _SCALED:
-        return f"{value:,.0f} {base}" if abs(value) >= 1000 else f"{value:g} {base}"
-    power = 3 * math.floor(math.log10(abs(value)) / 3) if value else 0
-    power = min(max(power, 0 if base == "1" else min(_PREFIXES)), max(_PREFIXES))
-    suffix = _PREFIXES[power] + ("" if base == "1" else base)
-    return f"{value / 10.0**power:.3g} {suffix}".rstrip()
 
 
 def shown(rows: Sequence[Row], width: int) -> Group:
