@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from reports.build import build
 from reports.mlflow_contract import address, explained
-from search import cluster, exhaustion, tuner
+from search import cluster, disk, exhaustion, tuner
 from search.adoption import adopt
 from search.costs import Costs, counter
 from search.identity import claim
@@ -28,7 +28,7 @@ from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar, reasons
 from search.tracking import Tracker
 from spaces.space import Value
-from trainables import checkpoint, trial_log
+from trainables import trial_log
 from trainables.addresses import redacted, sqlite_url
 from trainables.provenance import facts
 
@@ -95,10 +95,8 @@ class Sweep:
         return study
 
     def _tidy(self, record: Record) -> None:
-        """A paused trial keeps one commit, one that was stopped none."""
-        if record.state in (State.PAUSED, State.STOPPED):
-            commits = self.request.folder.trial(record.key).checkpoints
-            checkpoint.trim(commits, keep=1 if record.state == State.PAUSED else 0)
+        files = self.request.folder.trial(record.key)
+        disk.tidy(files, record.state, keep_weights=self.request.keep_weights)
 
     def _enqueue_published(self, study: SweepStudy) -> None:
         """The best published points that lie in this sweep's space and limits."""
@@ -114,11 +112,15 @@ class Sweep:
         crews = cluster.crews(self.request.resources, self.plan.trials)
         self.plan.save(self.request.folder.plan)
         view = View(self.console, self.plan, self.study.accepted)
-        self.study.listeners.append(view.changed)
+        request, earlier = self.request, list(self.study.listeners)
+        for record in self.study.accepted:
+            self._tidy(record)  # the driver before may have ended in between
+        room = disk.Room(self.study, self.plan, request.folder, request.disk_limit, self.say)
+        self.study.listeners += [view.changed, room.changed]
         # suggestions are made beside lanes, whose cores are theirs
         with view.shown(), threadpool_limits(1):
             tuner.run(self.study, self.plan, self.request.folder, crews)
-        self.study.listeners.remove(view.changed)
+        self.study.listeners[:] = earlier
         exhaustion.note(self._stored, self.study)
 
     def settle(self) -> bool:

@@ -2,10 +2,13 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from typing import Any
 
-# name, type, least value, what it is
-NUMBERS: dict[str, tuple[type[int] | type[float], float, str]] = {
+from search.units import amount
+
+# name, how it is read, least value, what it is
+NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
     "trials": (int, 1, "trials to train; a larger number extends a finished sweep"),
     "epochs": (int, 1, "epochs of a trial that is not stopped early"),
     "image_size": (int, 1, "height and width of images in pixels"),
@@ -14,6 +17,7 @@ NUMBERS: dict[str, tuple[type[int] | type[float], float, str]] = {
     "seed": (int, 0, "seed of the search and of every trial"),
     "total_epochs": (int, 1, "epochs of all trials together (no limit)"),
     "published": (int, 0, "published points to try first (a quarter of the trials)"),
+    "disk_limit": (amount, 0, "bytes of the trials' folders, such as 20GB (half of what is free)"),
     "lanes": (int, 1, "trials at a time (as many as fit)"),
     "workers": (int, 1, "workers that share a trial (1)"),
     "cpus_per_worker": (float, 0, "CPUs of a worker (1)"),

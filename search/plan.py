@@ -71,6 +71,16 @@ class Plan:
     pruner: str | None = None
     total_epochs: int | None = None
 
+    @property
+    def directions(self) -> dict[str, str]:
+        """`min` or `max` for each objective."""
+        return dict(OBJECTIVE)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Of metrics that are known before training."""
+        return {} if self.max_gflops is None else {"gflops": self.max_gflops}
+
     @cached_property
     def searched(self) -> Space:
         """The space that is searched, with its constants."""

@@ -54,6 +54,8 @@ class Request:
     address: str | None
     database: str | None
     measure: bool
+    disk_limit: float | None
+    keep_weights: bool
 
     @property
     def folder(self) -> SweepFolder:
@@ -107,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
     root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
     root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
+    root.add_argument("--keep-weights", action="store_true", help="also those of stopped trials")
     for name, meaning in (("sampler", DEFAULT), ("pruner", "the sampler's own")):
         root.add_argument(f"--{name}", metavar="NAME", help=f"see docs/search.md ({meaning})")
     for name, (_, _, meaning) in NUMBERS.items():
@@ -201,4 +204,5 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         address=given.address,
         database=given.database,
         measure=not given.no_measure,
+        keep_weights=given.keep_weights,
     )
