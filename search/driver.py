@@ -116,7 +116,7 @@ class Sweep:
         for record in self.study.accepted:
             self._tidy(record)  # the driver before may have ended in between
         room = disk.Room(self.study, self.plan, request.folder, request.disk_limit, self.say)
-        self.study.listeners += [view.changed, room.changed]
+        self.study.listeners += [view.changed, *request.listeners, room.changed]
         # suggestions are made beside lanes, whose cores are theirs
         with view.shown(), threadpool_limits(1):
             tuner.run(self.study, self.plan, self.request.folder, crews)

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ from search.earlier import earlier_plan
 from search.listing import Show
 from search.numbers import NUMBERS, read
 from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
+from search.record import Record
 from search.samplers import DEFAULT
 from search.samplers.loading import mistakes
 from search.settings import described, fitting_size, searched, setting_mistakes
@@ -56,6 +57,7 @@ class Request:
     measure: bool
     disk_limit: float | None
     keep_weights: bool
+    listeners: tuple[Callable[[Record], None], ...] = ()  # told of what becomes of trials
 
     @property
     def folder(self) -> SweepFolder:

@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from search import cluster, lock
+from search.callbacks import CallbackError
 from search.plan import Plan
 from search.record import State
 from search.request import Request, parse
@@ -100,7 +101,11 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
     way = measuring.here() if request.measure and not address else None
     if sweep.study.unfinished:
         with cluster.connected(address, lambda what: _lost(what, request, plan, console)):
-            sweep.train()
+            try:
+                sweep.train()
+            except CallbackError:
+                sweep.settle()
+                raise
             settled = sweep.settle()
             if request.measure and address and not sweep.study.unfinished:
                 sweep.measure(measuring.on_cluster(cluster.has_gpus()))
@@ -143,7 +148,12 @@ def _go_on(request: Request, plan: Plan) -> str:
     return f"nothing that was finished is lost. To go on: {again}"
 
 
-def _run(request: Request, console: Console) -> int:
+def perform(request: Request, console: Console) -> int:
+    """Run, continue or extend the sweep that is asked for; returns the exit code.
+
+    Raises:
+        UserError: It cannot be done, or not be gone on with.
+    """
     if cluster.address_of(request.address):
         cluster.refuse_dead(request.address)
     else:
@@ -178,7 +188,7 @@ def _attended(request: Request, plan: Plan, console: Console) -> int:
 
     try:
         with chatter_to(request.folder.log) as stream, storage.told():
-            return _search(request, plan, Console(file=stream))
+            return _search(request, plan, Console(file=stream, quiet=console.quiet))
     except KeyboardInterrupt:
         console.print(f"interrupted; {_go_on(request, plan)}", **_PLAIN)
         return Exit.INTERRUPTED
@@ -199,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = time.monotonic()
 
     def run() -> int:
-        code = _run(parse(arguments), console)
+        code = perform(parse(arguments), console)
         console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
         return code
 
