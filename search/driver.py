@@ -18,6 +18,7 @@ from search.measuring import Measuring
 from search.mlflow_store import usable
 from search.plan import OBJECTIVE, Plan
 from search.projection import Projection
+from search.published import points
 from search.record import Record, State
 from search.request import Request
 from search.sampling import create
@@ -27,7 +28,6 @@ from search.study import SweepStudy
 from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar, reasons
 from search.tracking import Tracker
-from spaces.space import Value
 from trainables import trial_log
 from trainables.addresses import redacted, sqlite_url
 from trainables.provenance import facts
@@ -91,21 +91,12 @@ class Sweep:
         self._stored = stored
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
-        self._enqueue_published(study)
+        study.enqueue(points(plan), plan.published)
         return study
 
     def _tidy(self, record: Record) -> None:
         files = self.request.folder.trial(record.key)
         disk.tidy(files, record.state, keep_weights=self.request.keep_weights)
-
-    def _enqueue_published(self, study: SweepStudy) -> None:
-        """The best published points that lie in this sweep's space and limits."""
-        space, points = self.plan.searched, dict[str, dict[str, Value]]()
-        for point in space.published:
-            params = {name: value for name, value in point.params.items() if name in space.params}
-            if not space.outside(params):
-                points[point.address] = params
-        study.enqueue(points, self.plan.published)
 
     def train(self) -> None:
         """Run trials until none is missing, or until interrupted."""

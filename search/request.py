@@ -57,6 +57,7 @@ class Request:
     measure: bool
     disk_limit: float | None
     keep_weights: bool
+    dry_run: bool
     listeners: tuple[Callable[[Record], None], ...] = ()  # told of what becomes of trials
 
     @property
@@ -112,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
     root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
     root.add_argument("--keep-weights", action="store_true", help="also those of stopped trials")
+    root.add_argument("--dry-run", action="store_true", help="tell what would be done, do nothing")
     for name, meaning in (("sampler", DEFAULT), ("pruner", "the sampler's own")):
         root.add_argument(f"--{name}", metavar="NAME", help=f"see docs/search.md ({meaning})")
     for name, (_, _, meaning) in NUMBERS.items():
@@ -207,4 +209,5 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         database=given.database,
         measure=not given.no_measure,
         keep_weights=given.keep_weights,
+        dry_run=given.dry_run,
     )

@@ -28,7 +28,7 @@ from search.sweep_folder import SweepFolder
 from search.terminal import chatter_to, duration, progress_bar
 from spaces import first_stage
 from trainables.addresses import redacted
-from trainables.data import SPLITS, Dataset, locate, open_dataset
+from trainables.data import SPLITS, Dataset, check, locate, open_dataset, outlined
 from trainables.errors import BadRequestError, Exit, StorageError, exit_code
 
 # of a line that is printed as it is
@@ -75,6 +75,33 @@ def _header(request: Request, plan: Plan, console: Console) -> None:
         lines.append("this is the quick budget of a machine without a GPU; the full one: --full")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _planned(request: Request, dataset: Dataset, console: Console) -> Plan:
+    """The plan that is asked for. Raises BadRequestError if the sweep exists with another one."""
+    plan = request.plan(dataset)
+    earlier = request.earlier if dataset.shards else None  # data that is not made cannot differ
+    if earlier and (changed := earlier.differences(plan)):
+        hint = "give these as they were, or another --name for another sweep"
+        raise BadRequestError(
+            [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
+        )
+    if request.budget.max_gflops and not (request.earlier or request.max_gflops):
+        plan = _attainable(plan, console)
+    return plan
+
+
+def _rehearse(request: Request, console: Console) -> int:
+    """Tell what `perform` would do and take; make nothing."""
+    from search import dry_run
+
+    if not cluster.address_of(request.address):
+        cluster.precheck(request.resources)
+    dataset = check(request.data, request.home.data) or outlined(request.data, request.home.data)
+    plan = _planned(request, dataset, console)
+    for line in dry_run.told(request, plan, dataset):
+        console.print(line, **_PLAIN)
+    return Exit.DONE
 
 
 def _attainable(plan: Plan, console: Console) -> Plan:
@@ -165,14 +192,7 @@ def perform(request: Request, console: Console) -> int:
             console.print(lost, **_PLAIN)
         dataset = _dataset(request.data, request, console)
         request = _with_first_data(request, console)
-        plan = request.plan(dataset)
-        if request.earlier and (changed := request.earlier.differences(plan)):
-            hint = "give these as they were, or another --name for another sweep"
-            raise BadRequestError(
-                [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
-            )
-        if request.budget.max_gflops and not (request.earlier or request.max_gflops):
-            plan = _attainable(plan, console)
+        plan = _planned(request, dataset, console)
         _header(request, plan, console)
         _decode(dataset, plan.image_size, console)
         if first_stage.DATA in request.settings or first_stage.SIZE in request.settings:
@@ -209,7 +229,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = time.monotonic()
 
     def run() -> int:
-        code = perform(parse(arguments), console)
+        request = parse(arguments)
+        if request.dry_run:
+            return _rehearse(request, console)
+        code = perform(request, console)
         console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
         return code
 

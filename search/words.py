@@ -54,11 +54,13 @@ def parsed(given: list[str]) -> "Request":
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            _, unknown = parser().parse_known_args(given)
+            asked, unknown = parser().parse_known_args(given)
     except SystemExit as end:
         text = said.getvalue().strip().rpartition("error: ")[2]
         raise BadRequestError([text if end.code else "no sweep is asked for"]) from None
     wrong = [f"there is no option for {word.partition('=')[0]}" for word in unknown]
+    if asked.dry_run:
+        wrong.append("dry_run has no result: python -m search.run --dry-run shows it")
     if wrong:
         raise BadRequestError(wrong)
     return parse(given)

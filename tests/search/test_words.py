@@ -58,6 +58,7 @@ def test_all_mistakes_at_once(tmp_path):
         ({"colour": "red", "shape": True}, "there is no option for --colour"),
         ({"colour": "red", "shape": True}, "there is no option for --shape"),
         ({"trials": [1, 2]}, "there is no option for 2"),
+        ({"dry_run": True}, "dry_run has no result"),
         ({"full": "yes"}, "--full: ignored explicit argument 'yes'"),
         ({"trials": True}, "--trials: expected one argument"),
         ({"help": True}, "no sweep is asked for"),
