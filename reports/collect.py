@@ -42,6 +42,8 @@ TAGS = (
     Tag.CONFIG_HASH,
     Tag.REASON,
     Tag.PUBLISHED,
+    Tag.REPEAT_OF,
+    Tag.TIE,
     Tag.GIT_SHA,
     Tag.DATA_SHA256,
     Tag.TRAINING_TIME_REASON,

@@ -54,6 +54,8 @@ class Tag:
     TRIAL_KEY = "trial_key"
     CONFIG_HASH = "config_hash"
     PUBLISHED = "published"
+    REPEAT_OF = "repeat_of"  # the key of the trial that was trained again with another seed
+    TIE = "tie"  # YES if its mean over seeds is no worse than the best, as far as can be told
     STATE = "state"
     REASON = "reason"
     TRAINING_TIME_REASON = "training_time_reason"

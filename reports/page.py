@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 from reports import figures
 from reports.collect import Sweep
 from reports.comparison import accuracy_against_cost, disturbances, published_rows
+from reports.goals import objectives_front, objectives_of, seeds
 from reports.mlflow_contract import REASON_TAGS, SCALARS, YES, Tag
 from reports.pareto import ranking
 from reports.writing import Row, hyperparameters, lines, number, settings, shared, table, varying
@@ -72,6 +73,8 @@ def page(
     body = (
         _headline(sweep, trials),
         _best(trials),
+        objectives_front(trials, objectives_of(sweep.tags)),
+        seeds(trials),
         "<h2>Learning curves</h2>",
         figures.drawing(figures.learning_curves(trials, curves), "No trial has finished an epoch."),
         accuracy_against_cost(trials, published),

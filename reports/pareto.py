@@ -53,9 +53,11 @@ def _dominates(rival: tuple[float, ...], cost: tuple[float, ...]) -> bool:
 def ranking(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The complete trials by `best_valid_top1`, highest first; a tie goes to fewer parameters.
 
-    While no trial is complete, all that have an accuracy are ranked, whatever their state.
+    Trials that repeat another with a seed of their own are left out. While no trial is complete,
+    all that have an accuracy are ranked, whatever their state.
     """
-    scored = [trial for trial in trials if is_finite(trial["best_valid_top1"])]
+    first = [trial for trial in trials if not trial.get("repeat_of")]
+    scored = [trial for trial in first if is_finite(trial["best_valid_top1"])]
     complete = [trial for trial in scored if trial["state"] == "complete"]
     return sorted(
         complete or scored,

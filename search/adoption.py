@@ -8,13 +8,16 @@ once more, and trains only what is not.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from search.plan import OBJECTIVE, Plan
-from search.record import ACCEPTED, State, config_hash
+from search.ledger import CURVE
+from search.plan import Plan
+from search.record import ACCEPTED, Record, State, config_hash, told_of
+from search.samplers import Quantity
 from search.sampling import OUTCOMES, distribution
 from search.sweep_folder import SweepFolder
 from trainables import checkpoint, trial_log
@@ -25,28 +28,41 @@ _KEY = re.compile(r"(\d{5,})-([0-9a-f]{8})")
 _FREE = ("data",)  # a place, which may have moved
 
 
-def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
+def adopt(
+    study: optuna.Study, plan: Plan, folder: SweepFolder, known: Mapping[str, Quantity]
+) -> list[str]:
     """Tell `study` of every trial that has a folder and that it does not know; returns their keys.
+
+    `known` are the objectives that need no training.
 
     Raises:
         BadRequestError: One was not trained as `plan` says; `study` was told nothing.
     """
     trials = study.get_trials(deepcopy=False)
-    known = {trial.user_attrs.get("trial_key") for trial in trials}
-    lost = sorted(key for key in folder.trained_keys() - known if _KEY.fullmatch(key))
-    found = {key: _params(key, plan, folder) for key in lost}
+    told = {trial.user_attrs.get("trial_key") for trial in trials}
+    lost = sorted(key for key in folder.trained_keys() - told if _KEY.fullmatch(key))
+    found = [_record(key, plan, folder) for key in lost]
+    originals = {
+        config_hash(t.user_attrs["params"]): t.user_attrs["trial_key"]
+        for t in trials
+        if "params" in t.user_attrs and "repeat" not in t.user_attrs
+    }
+    originals |= {config_hash(r.params): r.key for r in found if r.seed is None}
     domains = plan.searched.params
-    for key, params in found.items():
+    for record in found:
+        key, params = record.key, record.params
         for _ in range(len(study.get_trials(deepcopy=False)), int(key.partition("-")[0])):
             study.add_trial(create_trial(state=TrialState.FAIL))  # suggestions that had no folder
-        lines = trial_log.read(folder.trial(key).metrics)
+        record.repeat_of = "" if record.seed is None else originals.get(config_hash(params), key)
+        record.known = {name: quantity(params) for name, quantity in known.items()}
         study.add_trial(
             create_trial(
-                params={name: params[name] for name in domains},
-                distributions={name: distribution(domain) for name, domain in domains.items()},
+                params={name: params[name] for name in domains if name in params},
+                distributions={n: distribution(d) for n, d in domains.items() if n in params},
                 **_outcome(
-                    lines,
-                    {"params": params, ACCEPTED: True, "trial_key": key},
+                    record,
+                    trial_log.read(folder.trial(key).metrics),
+                    plan,
                     can_go_on=bool(checkpoint.commits(folder.trial(key).checkpoints)),
                 ),
             )
@@ -54,16 +70,25 @@ def adopt(study: optuna.Study, plan: Plan, folder: SweepFolder) -> list[str]:
     return lost
 
 
-def _outcome(lines: list[Line], attributes: dict[str, Any], *, can_go_on: bool) -> dict[str, Any]:
+def _outcome(record: Record, lines: list[Line], plan: Plan, *, can_go_on: bool) -> dict[str, Any]:
     """State, values and attributes of a trial with these lines, as `create_trial` takes them.
 
     One that has not ended is interrupted if it `can_go_on` from a commit, else it was stopped: that
     removes its commits.
     """
-    last = lines[-1] if lines else Line(epoch=0)
-    (objective,) = OBJECTIVE
-    scores = {line.epoch: line.metrics[objective] for line in lines if objective in line.metrics}
-    told: dict[str, Any] = {"user_attrs": attributes, "intermediate_values": scores}
+    last, learned = lines[-1] if lines else Line(epoch=0), plan.learned
+    for line in lines:
+        if all(name in line.metrics for name in learned):
+            record.curve[line.epoch] = tuple(line.metrics[name] for name in learned)
+    attributes: dict[str, Any] = {"params": record.params, ACCEPTED: True}
+    if record.seed is not None:
+        attributes["repeat"] = {"of": record.repeat_of, "seed": record.seed}
+    attributes |= {"trial_key": record.key} | ({"known": record.known} if record.known else {})
+    told: dict[str, Any] = {"user_attrs": attributes}
+    if len(learned) > 1:
+        attributes[CURVE] = {epoch: list(values) for epoch, values in record.curve.items()}
+    else:
+        told["intermediate_values"] = {epoch: value for epoch, (value,) in record.curve.items()}
     if last.state is None and (can_go_on or not lines):
         return told | {"state": TrialState.RUNNING}
     state, reason = State.STOPPED, f"stopped after epoch {last.epoch}, by its folder"
@@ -71,12 +96,17 @@ def _outcome(lines: list[Line], attributes: dict[str, Any], *, can_go_on: bool) 
         state, reason = State(last.state), last.reason
     attributes |= {"state": state.value, "reason": reason}
     if state == State.COMPLETE:
-        told["values"] = attributes["values"] = [last.metrics[f"best_{objective}"]]
+        values = told_of(record, last.metrics, learned)
+        told["values"] = attributes["values"] = [values[name] for name in plan.objectives]
     return told | {"state": OUTCOMES[state]}
 
 
-def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:
-    """The parameters of the trial `key`, out of the configuration in its folder."""
+def _record(key: str, plan: Plan, folder: SweepFolder) -> Record:
+    """The trial `key` as it began, by the configuration in its folder.
+
+    That says more than the trial was asked: what has no effect. In earlier versions it was asked
+    that, too, and the trial's key says so.
+    """
     file = folder.trial(key).config
     try:
         flat = json.loads(file.read_text(encoding="utf-8"))
@@ -85,15 +115,20 @@ def _params(key: str, plan: Plan, folder: SweepFolder) -> dict[str, Any]:
             [f"{file} cannot be read ({error}); remove the trial's folder"]
         ) from None
     names = [*plan.searched.params, *plan.searched.fixed]
-    params = {name: flat[name] for name in names if name in flat}
+    space, found = plan.searched, {name: flat[name] for name in names if name in flat}
+    record = Record(int(key.partition("-")[0]), key, space.effective(found), State.RUNNING)
+    if flat.get("seed") in range(plan.seed + 1, plan.seed + plan.repeats):
+        record.seed = flat.pop("seed")
     wrong = foreign(flat, plan)
-    wrong += [f"{name} is missing" for name in names if name not in flat]
-    if not wrong and config_hash(params)[:8] != key.partition("-")[2]:
+    wrong += [f"{n} is missing" for n in names if n not in flat and n not in space.conditional]
+    if record.hash[:8] != key.partition("-")[2]:
+        record.params = found
+    if not wrong and record.hash[:8] != key.partition("-")[2]:
         wrong = ["its parameters are not those of its key"]
     if wrong:
         hint = "give the settings that it was trained with, or another --name"
         raise BadRequestError([f"{file.parent}: {'; '.join(wrong)}; {hint}"])
-    return params
+    return record
 
 
 def foreign(flat: dict[str, Any], plan: Plan) -> list[str]:

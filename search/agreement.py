@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from reports.mlflow_contract import EARLIER_STATES, STATUS, Tag
 from search.plan import Plan
 from search.projection import final_scalars
-from search.record import Record, State, config_hash
+from search.record import Record, State, config_hash, told_of
 from trainables import checkpoint, trial_log
 from trainables.metrics import EFFICIENCY, EPOCH, FINAL, TRAINING_TIME
 from trainables.trial_folder import TrialFolder
@@ -56,7 +56,7 @@ class TrialCheck:
             if drawn.get(name) != params.get(name):
                 said = f"{drawn.get(name)!r} and {params.get(name)!r}"
                 self._wrong(f"{name} is {said} in the study")
-        if config_hash(params)[:8] != self.record.key.partition("-")[2]:
+        if self.record.hash[:8] != self.record.key.partition("-")[2]:
             self._wrong("its parameters in the study are not those of its key")
         told = stored.user_attrs.get("values")
         if stored.values and told is not None and list(stored.values) != list(told):
@@ -76,11 +76,12 @@ class TrialCheck:
             self._wrong(f"still {self.record.state} in the study; --resume finishes the sweep")
         if self.record.epoch > max(epochs, default=0):
             self._wrong(f"the study knows epoch {self.record.epoch}, the folder does not")
-        values = {line.epoch: line.metrics.get("valid_top1") for line in lines}
-        for epoch, value in stored.intermediate_values.items():
-            if values.get(epoch, value) != value:
-                said = f"{value} in the study, {values[epoch]} in its folder"
-                self._wrong(f"valid_top1 of epoch {epoch} is {said}")
+        for place, name in enumerate(self.plan.learned):
+            values = {line.epoch: line.metrics.get(name) for line in lines}
+            for epoch, point in self.record.curve.items():
+                if values.get(epoch, point[place]) != point[place]:
+                    said = f"{point[place]} in the study, {values[epoch]} in its folder"
+                    self._wrong(f"{name} of epoch {epoch} is {said}")
         self._end(lines, stored)
         self._attempts(len(epochs))
         return lines
@@ -99,8 +100,11 @@ class TrialCheck:
             return
         scores = {n.epoch: n.metrics["valid_top1"] for n in lines if "valid_top1" in n.metrics}
         best = last.metrics.get("best_valid_top1")
-        if stored.values and stored.values[0] != best:
-            self._wrong(f"best_valid_top1 is {stored.values[0]} in the study, {best} in its folder")
+        known = told_of(self.record, last.metrics, self.plan.learned)
+        for name, told in zip(self.plan.objectives, stored.values or (), strict=False):
+            if told != known[name]:
+                named = f"best_{name}" if f"best_{name}" in FINAL else name
+                self._wrong(f"{named} is {told} in the study, {known[name]} in its folder")
         if best not in scores.values() or best != max(scores.values()):
             self._wrong(f"best_valid_top1 is {best}, but its epochs have {sorted(scores.values())}")
         elif scores.get(int(last.metrics.get("best_epoch", 0))) != best:
@@ -132,7 +136,7 @@ class TrialCheck:
             elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
                 self._wrong(f"{name} is not what was written: its sha256 differs")
         flat = self._document("config.json")
-        wanted = self.plan.flat(self.record.params)
+        wanted = self.plan.flat(self.record.params, self.record.seed)
         for name in sorted(wanted.keys() & flat.keys() - {"data"}):
             if wanted[name] != flat[name]:
                 said = f"{wanted[name]!r} in the study, {flat[name]!r} in config.json"
@@ -167,7 +171,9 @@ class TrialCheck:
             self._wrong(said)
         if run.data.tags.get(Tag.PARENT) != parent:
             self._wrong("its run is not beneath the sweep's in MLflow")
-        self._same("parameter", self.plan.shown(self.record.params), run.data.params)
+        self._same(
+            "parameter", self.plan.shown(self.record.params, self.record.seed), run.data.params
+        )
         reason = self.record.reason if self.record.state.final else ""
         tags = {Tag.STATE: self.record.state.value, Tag.REASON: reason or None}
         tags |= {Tag.CONFIG_HASH: config_hash(self.record.params)}

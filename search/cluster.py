@@ -198,7 +198,7 @@ def _here() -> dict[str, float]:
     return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(gpus_here())}
 
 
-def crews(asked: Resources, trials: int) -> Crews:
+def crews(asked: Resources, trials: int | None) -> Crews:
     """Divide the connected cluster into lanes, as many as are `asked` for or of use to `trials`.
 
     A worker gets one GPU where there are any.
@@ -218,7 +218,7 @@ def crews(asked: Resources, trials: int) -> Crews:
         time.sleep(1)
     workers, cpus, gpus = lane_needs(asked, has_gpus())
     return Crews(
-        lanes=asked.lanes or max(1, min(fitting, trials)),
+        lanes=asked.lanes or max(1, min(fitting, trials or fitting)),
         workers=workers,
         cpus_per_worker=cpus,
         gpus_per_worker=gpus,

@@ -1,8 +1,10 @@
 """What the architectures of a sweep cost: counted before training, measured after it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+
+import torch
 
 from search.logged_models import LoggedModels, scalars, tags
 from search.measuring import Measuring
@@ -10,28 +12,25 @@ from search.plan import Plan
 from search.projection import Projection
 from search.record import Record
 from spaces.space import Value
+from trainables import models
+from trainables.efficiency import Counts, count
 from trainables.efficiency.execution import Setting
 from trainables.efficiency.repeats import Conditions, Progress, measure_repeatedly
 from trainables.efficiency.results import Identity, Results, Row
 from trainables.efficiency.subjects import Subject, architecture
 from trainables.home import Home
 
-_SECONDS = 1.0  # a sweep has many architectures, so each is timed quickly, and once
+SECONDS = 1.0  # a sweep has many architectures, so each is timed quickly, and once
 _SETTING = Setting()
 
 
-def counter(plan: Plan) -> Callable[[dict[str, Value]], float]:
-    """A function that counts the GFLOPs of a configuration; it counts each architecture once."""
-    import torch
-
-    from trainables import models
-    from trainables.efficiency import count
-
+def counts(plan: Plan) -> Callable[[dict[str, Value]], Counts]:
+    """A function that counts what a configuration costs; it counts each architecture once."""
     # the driver counts while lanes train; if it had more threads, they would wait for the lanes'
     torch.set_num_threads(1)
 
     @cache
-    def counted(identity: str) -> float:
+    def counted(identity: str) -> Counts:
         with torch.device("meta"):
             model = models.build(
                 plan.searched.model,
@@ -39,20 +38,27 @@ def counter(plan: Plan) -> Callable[[dict[str, Value]], float]:
                 image_size=plan.image_size,
                 num_classes=plan.num_classes,
             )
-        return count(model, plan.image_size).gflops
+        return count(model, plan.image_size)
 
     return lambda params: counted(json.dumps(architecture(params)))
 
 
-def subject_of(record: Record, plan: Plan, image_size: int | None = None) -> Subject:
-    """The model of a trial, at the sweep's image size by default."""
+def architecture_of(
+    params: Mapping[str, Value], plan: Plan, label: str, image_size: int | None = None
+) -> Subject:
+    """The model of a configuration, at the sweep's image size by default."""
     return Subject(
         model=plan.searched.model,
-        params=architecture(record.params),
+        params=architecture(params),
         image_size=image_size or plan.image_size,
         num_classes=plan.num_classes,
-        label=f"{plan.sweep} {record.key}",
+        label=label,
     )
+
+
+def subject_of(record: Record, plan: Plan, image_size: int | None = None) -> Subject:
+    """The model of a trial, likewise."""
+    return architecture_of(record.params, plan, f"{plan.sweep} {record.key}", image_size)
 
 
 class Costs:
@@ -65,7 +71,7 @@ class Costs:
 
     def __init__(self, home: Home, plan: Plan, way: Measuring | None = None):
         self._results, self._plan, self._way = Results(home.path), plan, way
-        self._conditions = way.conditions(_SECONDS) if way else None
+        self._conditions = way.conditions(SECONDS) if way else None
 
     def row(self, record: Record) -> Row | None:
         """The headline of a trial's architecture; None if it is not measured yet."""
@@ -81,7 +87,7 @@ class Costs:
             [subject_of(record, self._plan) for record in trials],
             self._results,
             self._way.run,
-            self._way.conditions(_SECONDS),
+            self._way.conditions(SECONDS),
             settings=(_SETTING,),
             repeats=1,
             progress=progress,
@@ -110,7 +116,7 @@ class Costs:
         """The conditions under which most of `trials` were measured; None if no trial was."""
         found = {
             (i.device, i.threads, i.columns["versions"]): Conditions(
-                device=i.device, threads=i.threads, timing_seconds=_SECONDS, versions=i.versions
+                device=i.device, threads=i.threads, timing_seconds=SECONDS, versions=i.versions
             )
             for i in reversed(measured)
         }

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search.feasibility import Feasibility
-from search.record import Record, State
+from search.record import ACCEPTED, Record, State
+from search.repeats import REPEAT
 from search.roster import Roster
 from search.samplers import Resume, Sampler, Start
 from spaces.space import Value
@@ -45,7 +46,7 @@ class Decisions:
     def publish(self, points: Mapping[str, Mapping[str, Value]], count: float) -> None:
         """Have up to `count` of these points tried first, by the name of their source.
 
-        What a source says nothing of is drawn.
+        What a source says nothing of is drawn, what has no effect is left out.
         """
         self._silent = False
         self._points += [(name, self._whole(name, params)) for name, params in points.items()]
@@ -54,9 +55,9 @@ class Decisions:
 
     def _whole(self, name: str, params: Mapping[str, Value]) -> dict[str, Value]:
         space, rng = self._feasibility.space, random.Random(name)
-        drawn = ({**space.draw(rng), **params} for _ in range(_DRAWS))
+        drawn = (space.draw(rng, params) for _ in range(_DRAWS))
         first = next(drawn)
-        if space.params.keys() <= params.keys() or self._feasibility.holds(first):
+        if first.keys() - space.fixed.keys() <= params.keys() or self._feasibility.holds(first):
             return first
         return next((found for found in drawn if self._feasibility.holds(found)), first)
 
@@ -87,3 +88,16 @@ class Decisions:
         """Something is known of a trial that was not before."""
         self._changed[record.number] = record
         self._silent = False
+
+
+def begun(decision: Start, noted: Mapping[str, Any], known: Mapping[str, float]) -> dict[str, Any]:
+    """What the study keeps of a trial that a decision begins: `Record.noted` reads it."""
+    why = decision.why
+    found: dict[str, Any] = {"params": decision.params, ACCEPTED: True, "decisions": [noted]}
+    if "published" in why:
+        found["published"] = str(why["published"])
+    if known:
+        found["known"] = dict(known)
+    if why["because"] == REPEAT:
+        found["repeat"] = {"of": why["of"], "seed": why["seed"]}
+    return found

@@ -1,6 +1,6 @@
 """One sweep from its study to its report; the driver's side."""
 
-import math
+import random
 import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,27 +10,35 @@ from threadpoolctl import threadpool_limits
 
 from reports.build import build
 from reports.mlflow_contract import address, explained
-from search import cluster, disk, exhaustion, tuner
+from search import cluster, disk, exhaustion, measuring, objectives, tuner
 from search.adoption import adopt
-from search.costs import Costs, counter
+from search.clock import Clocks
+from search.costs import Costs
+from search.feasibility import Feasibility
 from search.identity import claim
 from search.measuring import Measuring
 from search.mlflow_store import usable
-from search.plan import OBJECTIVE, Plan
+from search.opening import study_of
+from search.plan import Plan
 from search.projection import Projection
 from search.published import points
+from search.quantities import Measured, Quantities, quantities
 from search.record import Record, State
+from search.repeats import repeated
 from search.request import Request
 from search.sampling import create
 from search.searcher import metrics_of
 from search.storage import attend, opened
 from search.study import SweepStudy
 from search.study_file import StudyFile
-from search.terminal import View, best, progress_bar, reasons
+from search.terminal import View, best, progress_bar, reasons, repeats
 from search.tracking import Tracker
 from trainables import trial_log
 from trainables.addresses import redacted, sqlite_url
+from trainables.errors import BadRequestError
 from trainables.provenance import facts
+
+_DRAWS = 200  # among which one is looked for that keeps the limits that are counted
 
 
 class Sweep:
@@ -65,34 +73,43 @@ class Sweep:
                 self.say(f"note: {healed}")
             storage = file.storage()
             attend(storage, self.say)
-        stored = create(plan.sweep, OBJECTIVE, storage)
+        stored = create(plan.sweep, plan.directions, storage)
         claim(stored, plan, request.folder, shared=bool(request.database))
-        if adopted := adopt(stored, plan, request.folder):
+        known = self._quantities(plan)
+        if adopted := adopt(stored, plan, request.folder, known.known):
             where = "were found in their folders"
             self.say(f"note: {len(adopted)} trials that the study did not know {where}")
             if not request.database:
                 file.keep()
-        study = SweepStudy(
-            stored,
-            plan.searched,
-            directions=OBJECTIVE,
-            max_epochs=plan.epochs,
-            image_size=plan.image_size,
-            trials=plan.trials,
-            epochs=math.inf if plan.total_epochs is None else plan.total_epochs,
-            seed=plan.seed,
-            constraints={"gflops": (counter(plan), plan.max_gflops)} if plan.max_gflops else None,
-            costly=frozenset({"gflops"}),
-            sampler=plan.sampler,
-            pruner=plan.pruner,
-        )
-        study.listeners.append(self._tidy)
-        exhaustion.recall(stored, study)
+        self._clocks = Clocks(stored, plan, request.folder)
+        study = study_of(stored, plan, self._clocks, known)
+        study.listeners += [self._tidy, *(clock.changed for clock in self._clocks.all)]
         self._stored = stored
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
         study.enqueue(points(plan), plan.published)
         return study
+
+    def _quantities(self, plan: Plan) -> Quantities:
+        """Limits and objectives that need no training; measured ones are tried out once, first."""
+        wanted = {*plan.objectives, *plan.limits}
+        if not (named := [name for name in objectives.MEASURED if name in wanted]):
+            return quantities(plan, None)
+        if cluster.address_of(self.request.address):
+            said = f"{', '.join(named)} cannot be measured while the lanes of a cluster train"
+            counted = ", ".join(objectives.COUNTED)
+            raise BadRequestError([f"{said}; objectives and limits that can: {counted}"])
+        self.say(f"measuring {', '.join(named)}: lanes wait for it, once for each architecture")
+        quiet = self.request.folder.quiet
+        measured = Measured(self.request.home, plan, measuring.here(), quiet, self.say)
+        found = quantities(plan, measured)
+        counted = {n: limit for n, limit in found.constraints.items() if n in objectives.COUNTED}
+        small = Feasibility(plan.searched, plan.image_size, counted)
+        rng = random.Random(plan.seed)
+        draws = (plan.searched.draw(rng) for _ in range(_DRAWS))
+        if first := next(filter(small.holds, draws), None):
+            measured.refuse_missing(first)
+        return found
 
     def _tidy(self, record: Record) -> None:
         files = self.request.folder.trial(record.key)
@@ -101,6 +118,7 @@ class Sweep:
     def train(self) -> None:
         """Run trials until none is missing, or until interrupted."""
         crews = cluster.crews(self.request.resources, self.plan.trials)
+        self._clocks.begin(crews.workers * crews.gpus_per_worker)
         self.plan.save(self.request.folder.plan)
         view = View(self.console, self.plan, self.study.accepted)
         request, earlier = self.request, list(self.study.listeners)
@@ -143,6 +161,8 @@ class Sweep:
                 self._project(uri, Path(folder))
                 path = build(self.request.home, self.plan.sweep, uri)
         self.console.print(best(self.study.accepted, self.plan))
+        if table := repeats(self.study.accepted, self.plan):
+            self.console.print(table)
         for line in reasons(self.study.accepted):
             self.say(line)
         self.say(f"report: {path}")
@@ -167,6 +187,9 @@ class Sweep:
             projection.trial(record)
         if self._costs:
             self._costs.publish(trials, projection)
+        for one in repeated(trials, self.plan.directions[self.plan.learned[0]]):
+            if one.tie:
+                projection.tie(one.original)
         projection.sweep("KILLED" if self.study.unfinished else "FINISHED")
 
     def _missing(self, why: str) -> None:

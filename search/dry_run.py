@@ -5,8 +5,10 @@ from statistics import median
 
 from reports.mlflow_contract import address
 from search import cluster, disk, forecast
-from search.footprint import COUNTED, MEMORY_RANGE, Footprint
+from search.budget import ends
+from search.footprint import MEMORY_RANGE, Footprint
 from search.forecast import Range
+from search.objectives import COUNTED, limited
 from search.plan import Plan
 from search.published import points
 from search.request import Request
@@ -39,7 +41,7 @@ def _space(plan: Plan, found: Sample) -> Iterator[str]:
         yield f"  constant: {' '.join(f'{name}={value}' for name, value in space.fixed.items())}"
     yield f"rules: {'; '.join(map(str, space.rules)) or 'none'}"
     yield f"  kept by {found.rules}"
-    limits = ", ".join(f"{name} {limit:g}" for name, limit in plan.limits.items())
+    limits = ", ".join(limited(name, limit) for name, limit in plan.limits.items())
     yield f"limits: {limits or 'none'}"
     if plan.limits.keys() & set(COUNTED):
         yield f"  of what keeps the rules, kept by {found.limits}"
@@ -53,10 +55,14 @@ def _space(plan: Plan, found: Sample) -> Iterator[str]:
 
 def _budget(request: Request, plan: Plan) -> Iterator[str]:
     yield f"objectives: {', '.join(f'{name} ({way})' for name, way in plan.directions.items())}"
-    size = f"{plan.trials} trials of at most {plan.epochs} epochs at {plan.image_size} px"
+    many = "as many" if plan.trials is None else f"{plan.trials}"
+    size = f"{many} trials of at most {plan.epochs} epochs at {plan.image_size} px"
     yield f"budget: {size}, sampler {plan.sampler}"
-    spent = forecast.epochs(plan)
-    yield f"  about {_between(spent, '{:,.0f}')} epochs in all, as trials pause or are stopped"
+    yield from (f"  {end}" for end in ends(plan))
+    if plan.repeats > 1:
+        yield f"  then the best are trained {plan.repeats} times in all, with other seeds"
+    if spent := forecast.epochs(plan):
+        yield f"  about {_between(spent, '{:,.0f}')} epochs in all, as trials pause or are stopped"
     if known := len(request.folder.trained_keys()):
         yield f"  the sweep exists: {known} trials of it are begun, and are not begun again"
 
@@ -70,10 +76,12 @@ def _lanes(
 ) -> Iterator[str]:
     place, asked = cluster.address_of(request.address), request.resources
     workers, cpus, gpus = cluster.lane_needs(asked, gpus_exist=cluster.gpus_here() > 0)
-    lanes = asked.lanes or (1 if place else max(1, min(cluster.lanes_here(asked), plan.trials)))
+    lanes = asked.lanes or (
+        1 if place else max(1, min(cluster.lanes_here(asked), plan.trials or 1_000))
+    )
     if place:
         yield f"lanes: on the Ray cluster at {place}: " + (
-            f"{lanes}" if asked.lanes else f"as many as fit, at most {plan.trials}; reckoned as 1"
+            f"{lanes}" if asked.lanes else "as many as fit, reckoned as 1"
         )
     else:
         yield f"lanes: {lanes} on this machine"
@@ -101,14 +109,22 @@ def _time(
     speed = forecast.speed(request.home, plan, "cuda" if gpus else "cpu", workers)
     rows = {split: dataset.rows(split) for split in SPLITS}
     epoch = forecast.seconds_per_epoch(footprints, rows, speed.rate)
-    total = epoch * forecast.epochs(plan)
-    wall = total.times(1 / lanes)
+    spent = forecast.epochs(plan)
+    if spent is None:
+        yield f"time: what the budget says; {_between(epoch, '{:.3g}')} s an epoch"
+        yield f"  rests on {speed.basis}"
+        return
+    wall = (epoch * spent).times(1 / lanes)
+    if plan.hours is not None:
+        wall = wall.at_most(plan.hours * _HOUR)
     times = [duration(seconds) for seconds in (wall.usual, wall.low, wall.high)]
     yield f"time: {times[0]} ({times[1]} to {times[2]}) of training and validation"
     yield f"  {_between(epoch, '{:.3g}')} s an epoch; rests on {speed.basis}"
     yield "  besides: decoding, half a minute to start lanes, first stages, and some seconds to"
     yield "  measure each architecture"
-    hours = total.times(workers * gpus / _HOUR)
+    hours = wall.times(lanes * workers * gpus / _HOUR)
+    if plan.gpu_hours is not None:
+        hours = hours.at_most(plan.gpu_hours)
     yield f"GPU hours: {_between(hours, '{:.3g}') if gpus else 'none, there is no GPU in use'}"
 
 
@@ -119,10 +135,9 @@ def _storage(
     if footprints:
         commit = median(each.commit_bytes for each in footprints)
         weights = median(each.weights_bytes for each in footprints)
-        done = plan.trials if plan.pruner == "none" else max(1, plan.trials // 4)
-        most = plan.trials * commit
-        yield f"disk: {_size(done * weights)} of weights at the end, about {done} trials complete"
-        yield f"  while it runs up to {_size(most)}: a paused trial keeps {_size(commit)}"
+        yield f"disk: a paused trial keeps {_size(commit)}, a complete one {_size(weights)}"
+        if plan.trials is not None:
+            yield f"  while it runs up to {_size(plan.trials * commit)}, if most trials are paused"
     free = disk.free(home.path)
     limit = disk.SHARE * free if request.disk_limit is None else request.disk_limit
     why = (

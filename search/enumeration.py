@@ -1,7 +1,10 @@
 """A finite space, configuration by configuration: for what a sampler no longer comes upon."""
 
+import math
 import random
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
 
 from search.feasibility import Feasibility
 from search.record import config_hash
@@ -22,11 +25,13 @@ def untried(
     In a random order that `seed` alone decides, so that a resumed sweep has the same.
     """
     space = feasibility.space
-    domains = {name: values(domain) for name, domain in space.params.items()}
-    size = int(space.size)
-    for place in random.Random(seed).sample(range(size), size):
+    branches = [{n: values(domain) for n, domain in branch.items()} for branch in space.branches]
+    ends = list(accumulate(math.prod(map(len, branch.values())) for branch in branches))
+    for place in random.Random(seed).sample(range(ends[-1]), ends[-1]):
+        branch = bisect_right(ends, place)
+        place -= ends[branch - 1] if branch else 0
         params: dict[str, Value] = {}
-        for name, choices in domains.items():
+        for name, choices in branches[branch].items():
             place, digit = divmod(place, len(choices))
             params[name] = choices[digit]
         if config_hash({**space.fixed, **params}) not in known and feasibility.holds(params):

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from search import reading
-from search.plan import OBJECTIVE, Plan
+from search.objectives import shown
+from search.plan import Plan
 from search.record import Record
 from search.study import SweepStudy
 from search.sweep_folder import add_options
-from search.terminal import parameters, percent
+from search.terminal import parameters
 from spaces.space import nearest
 from trainables.errors import BadRequestError, Exit, exit_code
 
@@ -34,14 +35,13 @@ def named(study: SweepStudy, name: str) -> Record:
     return found[0]
 
 
-def best_at(study: SweepStudy, number: int) -> tuple[Record, float] | None:
-    """The trial with the best value, and the value, that was known at a decision."""
+def best_at(study: SweepStudy, plan: Plan, number: int) -> tuple[Record, float] | None:
+    """The trial with the best value of the first objective, and the value, known at a decision."""
     noted = [d for record in study.accepted for d in record.decisions if d["number"] <= number]
     known: dict[int, int] = {}
     for decision in sorted(noted, key=lambda decision: decision["number"]):
         known |= {trial: epoch for trial, epoch, _ in decision["news"]}
-    (way,) = OBJECTIVE.values()
-    better = max if way == "max" else min
+    better = max if plan.directions[plan.learned[0]] == "max" else min
     reached = [
         (better(values[0] for epoch, values in record.curve.items() if epoch <= last), record)
         for record in study.accepted
@@ -53,20 +53,22 @@ def best_at(study: SweepStudy, number: int) -> tuple[Record, float] | None:
     return record, value
 
 
-def _decision(study: SweepStudy, decision: dict[str, Any]) -> Iterator[str]:
-    why = decision["why"]
+def _decision(study: SweepStudy, plan: Plan, decision: dict[str, Any]) -> Iterator[str]:
+    why, first = decision["why"], plan.learned[0]
     source = f" ({why['published']})" if "published" in why else ""
     yield f"because: {why['because']}{source}"
     if "expected" in why:
-        (way,) = OBJECTIVE.values()
-        expected = why["expected"][0] * (-1 if way == "max" else 1)
-        deviation, compared = why["deviation"][0], why.get("compared", 1)
-        yield f"expected in the end: {percent(expected)}, give or take {percent(deviation)}"
-        yield f"compared: {compared}"
+        for name, value, deviation in zip(
+            plan.learned, why["expected"], why["deviation"], strict=True
+        ):
+            expected = shown(name, -value if plan.directions[name] == "max" else value)
+            of = "" if len(plan.objectives) == 1 else f" of {name}"
+            yield f"expected in the end{of}: {expected}, give or take {shown(name, deviation)}"
+        yield f"compared: {why.get('compared', 1)}"
     if refused := why.get("refused"):
         yield f"refused before it: {len(refused)}, known already or against rules or limits"
-    if best := best_at(study, decision["number"]):
-        yield f"the best then: {percent(best[1])} ({best[0].key})"
+    if best := best_at(study, plan, decision["number"]):
+        yield f"the best then: {shown(first, best[1])} ({best[0].key})"
 
 
 def explained(study: SweepStudy, record: Record, plan: Plan) -> Iterator[str]:
@@ -78,9 +80,12 @@ def explained(study: SweepStudy, record: Record, plan: Plan) -> Iterator[str]:
         epoch = decision.get("epoch")
         did = "suggested" if epoch is None else f"paused after epoch {epoch}, went on"
         yield f"  {did} by decision {decision['number']}"
-        yield from (f"    {line}" for line in _decision(study, decision))
+        yield from (f"    {line}" for line in _decision(study, plan, decision))
     reason = f": {record.reason}" if record.reason else ""
-    yield f"  {record.state} at epoch {record.epoch}, {percent(record.value)}{reason}"
+    for name, value in record.known.items():
+        yield f"  {name}: {shown(name, value)}"
+    value = shown(plan.learned[0], record.value)
+    yield f"  {record.state} at epoch {record.epoch}, {value}{reason}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,9 +1,11 @@
 """Whether a configuration is worth training, as far as that is known before."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from spaces.space import Space, Value
+from trainables.metrics import CATALOGUE
 
 Constraint = tuple[Callable[[dict[str, Value]], float], float]
 Constraints = Mapping[str, Constraint]
@@ -28,10 +30,19 @@ class Feasibility:
             return found
         for name, (quantity, limit) in self.constraints.items():
             value = quantity(params)
-            found[name] = (value - limit, f"{name} {value:.4g} exceeds the limit {limit:.4g}")
+            found[name] = (value - limit, _said(name, value, limit))
         return found
 
     def holds(self, params: Mapping[str, Value]) -> bool:
         """Whether values of the searched parameters keep all rules and limits."""
         known = {**self.space.fixed, **params}
         return all(excess <= 0 for excess, _ in self.excesses(known).values())
+
+
+def _said(name: str, value: float, limit: float) -> str:
+    """How a limit is broken; a lower one was turned to be an upper one."""
+    if math.isinf(value):
+        return f"{name} cannot be measured"
+    if name in CATALOGUE and CATALOGUE[name].better == "max":
+        return f"{name} {-value:.4g} is below the limit {-limit:.4g}"
+    return f"{name} {value:.4g} exceeds the limit {limit:.4g}"

@@ -9,7 +9,8 @@ from typing import Any
 
 from search.footprint import Footprint
 from search.plan import Plan
-from search.samplers import DEFAULT, rungs, usual_epochs
+from search.repeats import BEST
+from search.samplers import rungs, usual_epochs
 from search.sweep_folder import SweepFolder, sweeps
 from trainables import trial_log
 from trainables.home import Home
@@ -33,6 +34,9 @@ class Range:
     def __mul__(self, other: "Range") -> "Range":
         return Range(self.low * other.low, self.usual * other.usual, self.high * other.high)
 
+    def at_most(self, most: float) -> "Range":
+        return Range(min(self.low, most), min(self.usual, most), min(self.high, most))
+
     def times(self, factor: float) -> "Range":
         return Range(self.low * factor, self.usual * factor, self.high * factor)
 
@@ -45,16 +49,23 @@ class Speed:
     basis: str
 
 
-def epochs(plan: Plan) -> Range:
-    """The epochs of all trials together: at least each one's first pause, at most all in full."""
+def epochs(plan: Plan) -> Range | None:
+    """The epochs of all trials together: at least each one's first pause, at most all in full.
+
+    Those of repeats are added. None if only hours, a target or settling ends the sweep.
+    """
+    more = BEST * (plan.repeats - 1) * plan.epochs
+    if plan.trials is None:
+        most = plan.total_epochs
+        return None if most is None else Range(most + more, most + more, most + more)
     full = plan.trials * plan.epochs
-    pausing = plan.sampler == DEFAULT or plan.pruner in (None, "pause-halving")
+    pausing = plan.pruner is None or plan.pruner == "pause-halving"
     first = rungs(plan.epochs)[0] if pausing and rungs(plan.epochs) else plan.epochs
     usual = usual_epochs(plan.trials, plan.epochs) if pausing else full
     low = full if plan.pruner == "none" else plan.trials * first
     found = Range(float(low), min(float(usual), full), float(full))
-    limit = inf if plan.total_epochs is None else plan.total_epochs
-    return Range(min(found.low, limit), min(found.usual, limit), min(found.high, limit))
+    found = found.at_most(inf if plan.total_epochs is None else plan.total_epochs)
+    return Range(found.low + more, found.usual + more, found.high + more)
 
 
 def speed(home: Home, plan: Plan, device: str, workers: int) -> Speed:

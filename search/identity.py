@@ -93,8 +93,8 @@ def refuse_another(study: optuna.Study, plan: Plan, folder: SweepFolder) -> None
     planned = study.user_attrs.get(_PLAN)
     if planned and _keys(study):
         try:
-            earlier = Plan(**planned)
-        except TypeError:  # of a version that planned something else
+            earlier = Plan.of(planned)
+        except ValueError:  # of a version that planned something else
             return
         _refuse_changes(study, earlier.differences(plan))
 

@@ -15,7 +15,7 @@ from search.record import ACCEPTED, Record, State
 from search.sampling import OUTCOMES, distribution
 from spaces.space import Space, Value
 
-_CURVE = "curve"  # attribute: of several objectives, the values after each epoch
+CURVE = "curve"  # attribute: of several objectives, the values after each epoch
 
 
 class Ledger:
@@ -46,7 +46,7 @@ class Ledger:
                 self.end(frozen.number, State.FAILED, None)
 
     def _curve(self, frozen: FrozenTrial) -> dict[int, tuple[float, ...]]:
-        several = frozen.user_attrs.get(_CURVE)
+        several = frozen.user_attrs.get(CURVE)
         if several is None:
             return {epoch: (value,) for epoch, value in sorted(frozen.intermediate_values.items())}
         self._curves[frozen.number] = {int(epoch): values for epoch, values in several.items()}
@@ -62,10 +62,11 @@ class Ledger:
 
     def add(self, params: Mapping[str, Value], attributes: Mapping[str, Any]) -> int:
         """A new trial, complete in one write; returns its number."""
+        searched = {n: found for n, found in self._distributions.items() if n in params}
         template = create_trial(
             state=TrialState.RUNNING,
-            params={name: params[name] for name in self._distributions},
-            distributions=self._distributions,
+            params={name: params[name] for name in searched},
+            distributions=searched,
             user_attrs=dict(attributes),
         )
         template.datetime_start = datetime.now()
@@ -78,7 +79,7 @@ class Ledger:
         if self._several:
             curve = self._curves.setdefault(number, {})
             curve[epoch] = list(values)
-            self.note(number, **{_CURVE: curve})
+            self.note(number, **{CURVE: curve})
         else:
             self._storage.set_trial_intermediate_value(self._ids[number], epoch, values[0])
 

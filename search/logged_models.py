@@ -73,7 +73,7 @@ class LoggedModels:
                 name=record.key,
                 source_run_id=run_id,
                 tags={Tag.SWEEP: self._plan.sweep, Tag.TRIAL_KEY: record.key, _EXTERNAL: YES},
-                params=self._plan.shown(record.params),
+                params=self._plan.shown(record.params, record.seed),
                 model_type=self._plan.variant,
             )
         if model.status != "READY":

@@ -10,13 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reports.mlflow_contract import (
-    STATUS,
-    Kind,
-    Tag,
-    is_server,
-    runs_of,
-)
+from reports.mlflow_contract import STATUS, YES, Kind, Tag, is_server, runs_of
 from search.identity import Identity
 from search.mlflow_store import client_of
 from search.plan import Plan
@@ -196,9 +190,12 @@ class Projection:
             Tag.GIT_SHA: self._provenance.get("git_sha"),
             Tag.DATA_SHA256: self._plan.data_sha256,
             Tag.PUBLISHED: record.published,
+            Tag.REPEAT_OF: record.repeat_of,
         }
         run_id = self._run(Tag.TRIAL_KEY, record.key, tags)
-        params = [Param(name, text) for name, text in self._plan.shown(record.params).items()]
+        params = [
+            Param(name, text) for name, text in self._plan.shown(record.params, record.seed).items()
+        ]
         self.client.log_batch(run_id, params=params)  # the same again changes nothing
         self._described.add(record.key)
         return run_id
@@ -242,6 +239,10 @@ class Projection:
         ]
         marks = [RunTag(name, tag) for name, tag in tags.items() if known.tags.get(name) != tag]
         self.client.log_batch(run_id, metrics=points, tags=marks)
+
+    def tie(self, record: Record) -> None:
+        """Mark a trial whose mean over seeds is among the best."""
+        self.client.set_tag(self.trial_run(record), Tag.TIE, YES)
 
     def attach(self, record: Record, name: str, content: Any) -> None:
         """A JSON artifact of the trial's run, in place of an earlier one of that `name`."""

@@ -1,6 +1,7 @@
 """Sweeps that exist, for the commands that look at them afterwards."""
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,13 +9,16 @@ import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
 from reports.mlflow_contract import address, explained
-from search import exhaustion, lock, storage
+from search import lock, storage
+from search.clock import Clocks
 from search.identity import planned, refuse_another
-from search.plan import OBJECTIVE, Plan
+from search.opening import study_of
+from search.plan import Plan
+from search.quantities import Quantities
 from search.study import SweepStudy
 from search.study_file import StudyFile, external
 from search.sweep_folder import SweepFolder, add_options, database_mistakes, sweeps
-from spaces.space import nearest
+from spaces.space import Value, nearest
 from trainables.errors import BadRequestError, StorageError
 from trainables.home import Home
 
@@ -43,16 +47,15 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
     refuse_another(loaded, plan, folder)
     if database:
         loaded = _in_memory(sweep, storage)
-    study = SweepStudy(
-        loaded,
-        plan.searched,
-        directions=OBJECTIVE,
-        max_epochs=plan.epochs,
-        image_size=plan.image_size,
-        trials=plan.trials,
-    )
-    exhaustion.recall(loaded, study)
+    unknown = {name: _not_asked for name in plan.objectives if name not in plan.learned}
+    clocks = Clocks(loaded, plan, folder)
+    study = study_of(loaded, plan, clocks, Quantities(known=unknown))
     return plan, study
+
+
+def _not_asked(params: dict[str, Value]) -> float:  # noqa: ARG001
+    """An objective of which the study of a sweep that is only looked at has the values."""
+    return math.nan
 
 
 def _plan(folder: SweepFolder, database: str | None) -> Plan:

@@ -1,24 +1,27 @@
 """The command line of `search.run`: read, filled up with a budget, and checked all at once."""
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import spaces
 from reports.mlflow_contract import address_mistakes
+from search import objectives
+from search.choosing import choose
 from search.cluster import Resources, address_of
 from search.earlier import earlier_plan
-from search.listing import Show
-from search.numbers import NUMBERS, read
+from search.numbers import read
+from search.objectives import LIMITS
+from search.options import parser
 from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
 from search.record import Record
-from search.samplers import DEFAULT
 from search.samplers.loading import mistakes
-from search.settings import described, fitting_size, searched, setting_mistakes
-from search.sweep_folder import SweepFolder, add_options, database_mistakes
+from search.settings import Chosen, described, fitting_size, searched, setting_mistakes
+from search.sweep_folder import SweepFolder, database_mistakes
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
@@ -27,6 +30,7 @@ from trainables.errors import BadRequestError
 from trainables.home import Home
 
 DEFAULT_DATA = "digits"
+_MANY = 100  # trials, where their number is not limited
 T = TypeVar("T")
 
 
@@ -42,15 +46,23 @@ class Request:
     trials: int | None
     epochs: int | None
     image_size: int | None
-    max_gflops: float | None
+    objectives: tuple[str, ...] | None
+    limits: dict[str, float]
     patience: int | None
     seed: int | None
     published: int | None
     total_epochs: int | None
+    hours: float | None
+    gpu_hours: float | None
+    target: float | None
+    repeats: int | None
+    until_settled: bool
     sampler: str | None
     pruner: str | None
     resources: Resources
     settings: dict[str, Value]
+    domains: dict[str, Any]
+    own_space: dict[str, Any]
     earlier: Plan | None
     address: str | None
     database: str | None
@@ -68,7 +80,8 @@ class Request:
         """The sweep that is asked for: given numbers, else an earlier plan's, else the budget's."""
         base = self.earlier or self.budget
         patience, seed = (self.earlier.patience, self.earlier.seed) if self.earlier else (10, 0)
-        trials = _either(self.trials, base.trials)
+        trials = self._trials(base)
+        own = {"domains": self.domains, "own_space": self.own_space}
         return Plan(
             sweep=self.sweep,
             variant=self.variant,
@@ -81,44 +94,32 @@ class Request:
             trials=trials,
             patience=_either(self.patience, patience),
             seed=_either(self.seed, seed),
-            max_gflops=_either(self.max_gflops, base.max_gflops),
-            published=_either(self.published, max(1, trials // 4)),
+            objectives=_either(self.objectives, base.objectives),
+            limits={**base.limits, **self.limits},
+            published=_either(self.published, max(1, (trials or _MANY) // 4)),
             settings=self.settings,
-            space=described(searched(self.variant, self.settings)),
+            space=described(searched(self.variant, self.settings, **own)),
+            **own,
             total_epochs=_either(self.total_epochs, base.total_epochs),
+            hours=_either(self.hours, base.hours),
+            gpu_hours=_either(self.gpu_hours, base.gpu_hours),
+            target=_either(self.target, base.target),
+            repeats=_either(self.repeats, base.repeats),
+            until_settled=self.until_settled or base.until_settled,
             sampler=_either(self.sampler, base.sampler),
             pruner=_either(self.pruner, base.pruner),
         )
 
+    def _trials(self, base: Plan | Budget) -> int | None:
+        """As many as are asked for; without a word, no limit if there is another budget."""
+        other = (self.total_epochs, self.hours, self.gpu_hours)
+        if self.trials is None and self.earlier is None and any(n is not None for n in other):
+            return None
+        return _either(self.trials, base.trials)
+
 
 def _either(given: T | None, otherwise: T) -> T:
     return otherwise if given is None else given
-
-
-def parser() -> argparse.ArgumentParser:
-    root = argparse.ArgumentParser(
-        prog="python -m search.run",
-        description="Search the hyperparameters of an efficient vision transformer.",
-        epilog="Exit codes: 0 done, 1 some trials failed, 2 bad request, 3 locked by another "
-        "driver, 4 data, 5 resources, 6 storage, 130 interrupted.",
-    )
-    root.add_argument("variant", help="what is searched, one of those that --list shows")
-    root.add_argument("--list", action=Show, nargs=0, help="every variant, with its published rows")
-    root.add_argument("--data", help="a data set's name, or a folder of Parquet shards (digits)")
-    root.add_argument("--name", help="the sweep's name (made of variant, data and image size)")
-    add_options(root)
-    root.add_argument("--resume", action="store_true", help="continue an existing sweep")
-    root.add_argument("--full", action="store_true", help="the full budget, also without a GPU")
-    root.add_argument("--set", nargs="+", default=[], dest="settings", metavar="NAME=VALUE")
-    root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
-    root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
-    root.add_argument("--keep-weights", action="store_true", help="also those of stopped trials")
-    root.add_argument("--dry-run", action="store_true", help="tell what would be done, do nothing")
-    for name, meaning in (("sampler", DEFAULT), ("pruner", "the sampler's own")):
-        root.add_argument(f"--{name}", metavar="NAME", help=f"see docs/search.md ({meaning})")
-    for name, (_, _, meaning) in NUMBERS.items():
-        root.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=meaning)
-    return root
 
 
 def _budget(given: argparse.Namespace) -> Budget:
@@ -141,22 +142,17 @@ def _data(given: argparse.Namespace, earlier: Plan | None) -> str:
     return DEFAULT_DATA if earlier.data_name == DEFAULT_DATA else earlier.data
 
 
-def _settings(
-    given: argparse.Namespace, earlier: Plan | None
-) -> tuple[dict[str, Value], list[str]]:
-    kept = dict(earlier.settings) if earlier and given.resume else {}
-    try:
-        return fields.assignments(given.settings) or kept, []
-    except ValueError as error:
-        return {}, [f"--set: {error}"]
-
-
-def _variant_mistakes(variant: str, settings: dict[str, Value], size: int) -> list[str]:
+def _variant_mistakes(variant: str, chosen: Chosen, size: int) -> list[str]:
     known = spaces.names()
     if variant in known:
-        return setting_mistakes(variant, settings, size)
+        return setting_mistakes(variant, chosen.settings, size, chosen)
     hint = nearest(variant.lower(), known)
     return [f"unknown variant {variant!r}{hint} (variants: {', '.join(known)})"]
+
+
+def _sampler_mistakes(given: argparse.Namespace, base: Plan | Budget, count: int) -> list[str]:
+    """What is wrong with the sampler and the pruner that are named, for `count` objectives."""
+    return mistakes(given.sampler or base.sampler, given.pruner or base.pruner, count)
 
 
 def parse(arguments: Sequence[str] | None = None) -> Request:
@@ -176,9 +172,11 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         (None, []) if misnamed else earlier_plan(sweep, given.home, given.resume, given.database)
     )
     data = _data(given, earlier)
-    settings, unread = _settings(given, earlier)
+    chosen, unread = choose(
+        given.variant, given.settings, given.space, earlier if given.resume else None
+    )
     bad_data: list[str] = []
-    for name in dict.fromkeys((data, str(settings.get(first_stage.DATA, data)))):
+    for name in dict.fromkeys((data, str(chosen.settings.get(first_stage.DATA, data)))):
         try:
             check(name, given.home.data)
         except UnknownDatasetError as error:
@@ -187,13 +185,15 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
             bad_data += error.mistakes
     size = numbers["image_size"] or (earlier or budget).image_size
     wrong += database_mistakes(given.database) + address_mistakes() + unread
-    wrong += mistakes(given.sampler or DEFAULT, given.pruner)
-    wrong += _variant_mistakes(given.variant, settings, size) + misnamed + trouble
+    named = given.objective or (earlier or budget).objectives
+    wrong += objectives.mistakes(named) or _sampler_mistakes(given, earlier or budget, len(named))
+    wrong += _variant_mistakes(given.variant, chosen, size) + misnamed + trouble
     if wrong:
         raise BadRequestError(wrong + bad_data)
     if bad_data:
         raise DataError(bad_data)
     of_cluster = fields.names(Resources)
+    limits = {m: limit for o, m in LIMITS.items() if (limit := numbers.pop(o)) is not None}
     return Request(
         variant=given.variant,
         sweep=sweep,
@@ -202,8 +202,11 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         budget=budget,
         **{name: number for name, number in numbers.items() if name not in of_cluster},
         **{"sampler": given.sampler, "pruner": given.pruner},
+        objectives=objectives.ordered(given.objective) if given.objective else None,
+        limits=limits,
+        until_settled=given.until_settled,
         resources=Resources(**{name: numbers[name] for name in of_cluster}),
-        settings=settings,
+        **dataclasses.asdict(chosen),
         earlier=earlier,
         address=given.address,
         database=given.database,

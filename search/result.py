@@ -79,9 +79,9 @@ class SweepResult:
 
     @property
     def _rated(self) -> list[TrialResult]:
-        """The complete trials, or without one all that have a value."""
+        """The complete trials, or without one all that have a value; a repeat is no other trial."""
         first = next(iter(self.objectives))
-        rated = [trial for trial in self.trials if first in trial.values]
+        rated = [t for t in self.trials if first in t.values and not t.repeat_of]
         return [trial for trial in rated if trial.state == State.COMPLETE] or rated
 
     def _point(self, trial: TrialResult, names: Mapping[str, str]) -> list[float | None]:
@@ -172,7 +172,8 @@ def read(home: Home, sweep: str, database: str | None = None) -> SweepResult:
         metrics = dict(lines[-1].metrics) if lines else {}
         row = rows.get(record.key, {})
         metrics |= {name: row[name] for name in SCALARS if row.get(name) is not None}
-        values = _values(record, plan, stored[record.key].values, metrics)
+        record.metrics |= metrics
+        values = _values(record, plan, stored[record.key].values)
         trials.append(TrialResult.of(record, folder, metrics, values))
     return SweepResult(
         name=sweep,
@@ -186,13 +187,10 @@ def read(home: Home, sweep: str, database: str | None = None) -> SweepResult:
     )
 
 
-def _values(
-    record: Record, plan: Plan, told: Sequence[float] | None, metrics: Mapping[str, float]
-) -> dict[str, float]:
+def _values(record: Record, plan: Plan, told: Sequence[float] | None) -> dict[str, float]:
     """The objectives of a trial: as the study was `told` them in the end, else as far as known."""
     names = list(plan.directions)
     if told:
         return dict(zip(names, told, strict=True))
-    found = {name: metrics.get(f"best_{name}", metrics.get(name)) for name in names}
-    found[names[0]] = record.value
+    found = {name: record.objective(name, plan.learned) for name in names}
     return {name: value for name, value in found.items() if value is not None}

@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search import cluster, lock
+from search import budget, cluster, lock
 from search.callbacks import CallbackError
 from search.plan import Plan
 from search.record import State
@@ -68,10 +68,8 @@ def _decode(dataset: Dataset, image_size: int, console: Console) -> None:
 
 
 def _header(request: Request, plan: Plan, console: Console) -> None:
-    limit = f", at most {plan.max_gflops:g} GFLOPs" if plan.max_gflops else ""
-    size = f"{plan.trials} trials of at most {plan.epochs} epochs at {plan.image_size} px{limit}"
-    lines = [f"sweep {plan.sweep}: {plan.variant} on {plan.data_name}, {size}"]
-    if request.budget.max_gflops:
+    lines = budget.header(plan)
+    if request.budget.limits:
         lines.append("this is the quick budget of a machine without a GPU; the full one: --full")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -86,7 +84,7 @@ def _planned(request: Request, dataset: Dataset, console: Console) -> Plan:
         raise BadRequestError(
             [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
         )
-    if request.budget.max_gflops and not (request.earlier or request.max_gflops):
+    if request.budget.limits and not (request.earlier or "gflops" in request.limits):
         plan = _attainable(plan, console)
     return plan
 
@@ -110,8 +108,8 @@ def _attainable(plan: Plan, console: Console) -> Plan:
     raised = attainable(plan)
     if raised != plan:
         console.print(
-            f"note: {plan.variant} has hardly a configuration within {plan.max_gflops:g} GFLOPs at "
-            f"{plan.image_size} px; this sweep's limit is {raised.max_gflops:g}",
+            f"note: {plan.variant} has hardly a configuration within {plan.limits['gflops']:g} "
+            f"GFLOPs at {plan.image_size} px; this sweep's limit is {raised.limits['gflops']:g}",
             highlight=False,
             soft_wrap=True,
         )
@@ -137,11 +135,11 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
             if request.measure and address and not sweep.study.unfinished:
                 sweep.measure(measuring.on_cluster(cluster.has_gpus()))
     else:
-        if not sweep.study.exhausted:  # which is said at the end
-            sweep.say(f"all {plan.trials} trials have ended; a larger --trials extends the sweep")
         settled = sweep.settle()
     if sweep.study.unfinished:
         raise KeyboardInterrupt
+    if said := sweep.study.ended:
+        sweep.say(f"the search has ended: {said}; a larger budget extends it")
     if way:
         sweep.measure(way)
     written = sweep.conclude(settled)

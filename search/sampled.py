@@ -3,15 +3,19 @@
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from search.costs import counts
 from search.feasibility import Feasibility
-from search.footprint import COUNTED, Counter, Footprint, counter, footprint
+from search.footprint import Counter, Footprint, footprint
+from search.objectives import COUNTED
 from search.plan import Plan
 from search.published import points
+from search.quantities import quantities
+from search.samplers import Quantity
 from search.sampling import create
 from search.study import SweepStudy
 from spaces.space import Value
@@ -72,8 +76,9 @@ def sample(plan: Plan) -> Sample:
     rng = random.Random(f"{plan.seed} dry run")
     drawn = [plan.searched.draw(rng) for _ in range(_DRAWS)]
     sound = [params for params in drawn if feasibility.holds(params)]
-    count = counter(plan)
-    limits = _kept(plan, sound, count) if plan.limits.keys() & set(COUNTED) else Share(0, 0)
+    count, counted = counts(plan), {n: plan.limits[n] for n in COUNTED if n in plan.limits}
+    plan = replace(plan, objectives=plan.learned, limits=counted)
+    limits = _kept(plan, sound, count) if counted else Share(0, 0)
     return Sample(Share(len(sound), len(drawn)), limits, list(_footprints(plan, count)))
 
 
@@ -88,34 +93,32 @@ def _kept(plan: Plan, sound: list[dict[str, Value]], count: Counter) -> Share:
             found = count(params)
         except ValueError:  # it cannot be built
             continue
-        kept, looked_at = kept + _keeps(found, plan.limits), looked_at + 1
+        keeps = all(getattr(found, name) <= limit for name, limit in plan.limits.items())
+        kept, looked_at = kept + keeps, looked_at + 1
     return Share(kept, looked_at)
-
-
-def _keeps(counts: Mapping[str, float], limits: Mapping[str, float]) -> bool:
-    return all(counts[name] <= limits[name] for name in counts.keys() & limits.keys())
 
 
 def _footprints(plan: Plan, count: Counter) -> Iterator[Footprint]:
     """Of the configurations that the sweep would begin with, few published ones among them."""
     end = time.monotonic() + _PATIENCE_SECONDS
 
-    def quantity(params: Mapping[str, Value], name: str) -> float:
+    def patient(quantity: Quantity, params: dict[str, Value]) -> float:
         if time.monotonic() > end:
             raise _TooLong
-        return count(params)[name]
+        return quantity(params)
 
-    limited = [name for name in COUNTED if name in plan.limits]
+    known = quantities(plan, None)
+    limits = {name: (partial(patient, q), most) for name, (q, most) in known.constraints.items()}
     study = SweepStudy(
         create("dry run", plan.directions, None),
         plan.searched,
         directions=plan.directions,
         max_epochs=plan.epochs,
         image_size=plan.image_size,
-        trials=min(_FIRST, plan.trials),
+        trials=min(_FIRST, plan.trials or _FIRST),
         seed=plan.seed,
-        constraints={n: (partial(quantity, name=n), plan.limits[n]) for n in limited},
-        costly=frozenset(limited),
+        constraints=limits,
+        costly=known.costly,
         sampler=plan.sampler,
         pruner=plan.pruner,
     )

@@ -40,10 +40,11 @@ class StudySearcher(Searcher):
         again = record.epoch - 1 if record.epoch > record.resumed_epoch else record.epoch
         return {
             "trial_key": record.key,
-            "flat": self._plan.flat(record.params),
+            "flat": self._plan.flat(record.params, record.seed),
             "directory": str(self._folder.trial(record.key).path),
             "known_epoch": max(0, again),
             "stages": str(self._folder.stages),
+            "quiet": str(self._folder.quiet),
         }
 
     def on_trial_complete(

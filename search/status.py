@@ -17,13 +17,14 @@ from pathlib import Path
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from search import lock, reading, storage
+from search import lock, objectives, reading, storage
 from search.disk import bytes_in
 from search.plan import Plan
+from search.ranking import best_first
 from search.record import Record, State
 from search.study import SweepStudy
 from search.sweep_folder import SweepFolder, database_mistakes, sweeps
-from search.terminal import duration, parameters, percent
+from search.terminal import duration, parameters
 from search.units import quantity
 from trainables import trial_log
 from trainables.errors import BadRequestError, Exit, StorageError, UserError, complain, exit_code
@@ -62,7 +63,8 @@ def _trials(study: SweepStudy, plan: Plan, at_work: bool) -> str:
     running = counts.pop(State.RUNNING, 0)
     told = [f"{running} {'running' if at_work else 'interrupted'}"] if running else []
     told += [f"{counts[state]} {state}" for state in State if counts[state]]
-    return f"{len(study.accepted)} of {plan.trials}" + (f": {', '.join(told)}" if told else "")
+    of = "" if plan.trials is None else f" of {plan.trials}"
+    return f"{len(study.accepted)}{of}" + (f": {', '.join(told)}" if told else "")
 
 
 def _times(folder: SweepFolder, records: Sequence[Record]) -> tuple[float, float]:
@@ -76,12 +78,11 @@ def _times(folder: SweepFolder, records: Sequence[Record]) -> tuple[float, float
 
 
 def _best(study: SweepStudy, plan: Plan) -> str:
-    rated = [r for r in study.accepted if r.value is not None]
-    if not rated:
+    ranked = best_first(study.accepted, plan.directions, plan.learned)
+    if not ranked:
         return "no epoch has ended yet"
-    sign = -1 if next(iter(plan.directions.values())) == "min" else 1
-    leader = max(rated, key=lambda record: sign * (record.value or 0.0))
-    return f"{percent(leader.value)}, {leader.state} {leader.key}: {parameters(leader, plan)}"
+    value = objectives.shown(plan.learned[0], ranked[0].value)
+    return f"{value}, {ranked[0].state} {ranked[0].key}: {parameters(ranked[0], plan)}"
 
 
 def told(home: Home, sweep: str, plan: Plan, study: SweepStudy) -> Iterator[str]:

@@ -5,20 +5,21 @@ is written before it is acted on; the storage is read once, when the study is op
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.decisions import Decisions
-from search.enumeration import enumerable
+from search.allowance import Allowance
+from search.decisions import Decisions, begun
 from search.feasibility import Constraints, Feasibility
 from search.ledger import Ledger
-from search.record import ACCEPTED, Record, State, config_hash
+from search.record import Record, State, told_of
+from search.repeats import Repeats
 from search.roster import Roster
-from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict, lessened
-from search.samplers.candidates import refusal
+from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict
+from search.samplers.candidates import given_up
 from search.samplers.loading import load
 from spaces.space import Space, Value
 
@@ -31,11 +32,9 @@ class SweepStudy:
         space: what is searched.
         directions: the objectives (`{"valid_top1": "max"}`) in the order of the study's.
         max_epochs: epochs of a trial that is neither paused nor stopped.
-        trials: the most configurations that are trained.
-        epochs: the most epochs of all trials; what runs then goes on to its next pause.
-        constraints: functions of the parameters with their upper limits.
-        known: objectives that are functions of the parameters, known before training.
-        costly: names of constraints and known objectives that take long to count.
+        trials, epochs, target, clocks: see `Allowance`.
+        repeats: how often the best configurations are trained in all, with a seed each.
+        constraints, known, costly: limits, and objectives that need no training; see `Task`.
         sampler: its name, see `samplers`; `pruner`: the pruner's, or None for its own.
 
     Raises ValueError if there is no such sampler or pruner.
@@ -51,28 +50,26 @@ class SweepStudy:
         image_size: int = 224,
         trials: float = math.inf,
         epochs: float = math.inf,
+        target: float | None = None,
+        clocks: Sequence[Callable[[], str]] = (),
+        repeats: int = 1,
         seed: int = 0,
         constraints: Constraints | None = None,
         known: Mapping[str, Quantity] | None = None,
-        costly: frozenset[str] = frozenset(),
+        costly: Mapping[str, int] | None = None,
         sampler: str = DEFAULT,
         pruner: str | None = None,
     ):
-        self.space, self.trials, self.epochs, self.max_epochs = space, trials, epochs, max_epochs
+        self.space, self.max_epochs = space, max_epochs
+        self.allowance = Allowance(trials=trials, epochs=epochs, target=target, clocks=clocks)
         self.listeners: list[Callable[[Record], None]] = []
         self.feasibility = Feasibility(space, image_size, constraints or {})
         self.gave_up, self.exhausted = "", False
         self._study, self._directions, self._known = study, dict(directions), dict(known or {})
-        self._learned = tuple(name for name in directions if name not in self._known)
-        self._roster = Roster(directions, self._learned)
-        task = Task(
-            feasibility=self.feasibility,
-            learned=self._learned,
-            known={name: lessened(f, directions[name]) for name, f in self._known.items()},
-            max_epochs=max_epochs,
-            seed=seed,
-            costly=costly,
-        )
+        task = Task.of(self.feasibility, directions, self._known, max_epochs, seed, costly or {})
+        self._learned, self._costly = task.learned, task.costly
+        self._roster = Roster(directions, self._learned, space)
+        self._repeats = Repeats(repeats, seed, self._directions, self._learned)
         self._sampler = load(sampler, task, pruner)
         self._decisions = Decisions(self._sampler, self.feasibility, self._roster)
         self._ledger = Ledger(study, space, len(self._learned))
@@ -116,13 +113,16 @@ class SweepStudy:
     @property
     def unfinished(self) -> bool:
         """Whether trials are running, paused or missing."""
-        open_ = any(not record.state.final for record in self.accepted)
-        return open_ or (self._wanting and not self.gave_up)
+        if any(not record.state.final for record in self.accepted):
+            return True
+        return (not self.ended and not self.gave_up) or self._repeats.next(
+            self.accepted
+        ) is not None
 
     @property
-    def _wanting(self) -> bool:
-        """Whether the budget has room for another configuration."""
-        return self._roster.accepted < self.trials and self._roster.spent < self.epochs
+    def ended(self) -> str:
+        """Why no further configuration is wanted, or nothing."""
+        return self.allowance.full(self._roster)
 
     def enqueue(self, points: Mapping[str, Mapping[str, Value]], count: float = math.inf) -> None:
         """Have up to `count` of the published `points` tried first: what is new and feasible."""
@@ -137,28 +137,27 @@ class SweepStudy:
         """
         if self._interrupted:
             return self.records[self._interrupted.pop(0)]
-        over = self._roster.spent >= self.epochs
-        match None if over else self._decisions.next(start=self._wanting):
+        over = self.allowance.over(self._roster)
+        match None if over else self._decisions.next(start=not self.ended):
             case Start() as decision:
                 return self._start(decision)
             case Resume() as decision:
                 return self._resume(decision)
             case None:
                 pass
-        if not self.running:
-            self._close()
-        return None
+        if self._roster.searching:
+            return None
+        self._close()
+        again = self._repeats.next(self.accepted)
+        return None if again is None else self._start(again)
 
     def _start(self, decision: Start) -> Record:
-        params, published = decision.params, str(decision.why.get("published", ""))
-        number, decisions = self._ledger.count, [self._decisions.noted(decision.why)]
-        key = f"{number:05d}-{config_hash(params)[:8]}"
-        attributes: dict[str, Any] = {"params": params, ACCEPTED: True, "trial_key": key}
-        attributes |= {"decisions": decisions} | ({"published": published} if published else {})
-        self._ledger.add(params, attributes)
-        record = Record(
-            number, key, params, State.RUNNING, published=published, decisions=decisions
-        )
+        number = self._ledger.count
+        known = {name: quantity(decision.params) for name, quantity in self._known.items()}
+        attributes = begun(decision, self._decisions.noted(decision.why), known)
+        record = Record.noted(number, attributes | {"trial_key": ""}, curve={})
+        record.key = attributes["trial_key"] = f"{number:05d}-{record.hash[:8]}"
+        self._ledger.add(record.params, attributes)
         self._roster.add(record)
         self._announce(record)
         return record
@@ -202,6 +201,12 @@ class SweepStudy:
             self._happened(record)
         if epoch < record.epoch or epoch <= record.resumed_epoch or epoch == self.max_epochs:
             return False
+        if record.repeat_of:
+            return False
+        if self.allowance.ended(self._roster):
+            if said := self.allowance.ends(record, self._roster):  # else it reached the target
+                self.finish(key, State.STOPPED, f"ended after epoch {epoch}: {said}")
+            return bool(said)
         seen = self._roster.seen
         verdict = self._sampler.judge(seen[key], list(seen.values()))
         if verdict == Verdict.PAUSE:
@@ -215,25 +220,21 @@ class SweepStudy:
     ) -> None:
         """Tell the study what became of a trial. A second telling changes nothing.
 
-        A COMPLETE trial's values are the best of its `metrics` where these say so, else the last.
+        A COMPLETE trial's values are those of its best epoch, if its `metrics` name one, else the
+        last.
         """
         record, values = self.records[key], None
         if record.state.final:
             return
         if state == State.COMPLETE:
             assert metrics is not None, "a complete trial has metrics"
-            told = {name: self._value(name, record, metrics) for name in self._directions}
-            values = list(told.values())
+            told = told_of(record, metrics, self._learned)
+            values = [told[name] for name in self._directions]
             self._ledger.note(record.number, values=values)
             self._roster.end(record, told)
         record.metrics |= metrics or {}
         self._change(record, state, reason)
         self._ledger.end(record.number, state, values)
-
-    def _value(self, name: str, record: Record, metrics: Mapping[str, Any]) -> float:
-        if name in self._known:
-            return self._known[name](record.params)
-        return metrics.get(f"best_{name}", metrics[name])
 
     def _close(self) -> None:
         """The sweep has ended: nothing that is paused will go on."""
@@ -241,9 +242,6 @@ class SweepStudy:
             if record.state == State.PAUSED:
                 said = f"paused after epoch {record.epoch}, and others were worth more"
                 self.finish(record.key, State.STOPPED, said)
-        if not self._wanting:
-            return
-        self.exhausted = bool(self._roster.accepted) and enumerable(self.space)
-        self.gave_up = f"every configuration was tried: {self._roster.accepted}"
-        if not self.exhausted:
-            self.gave_up = refusal(self.feasibility)
+        if not self.ended:
+            tried = self._roster.accepted
+            self.gave_up, self.exhausted = given_up(self.feasibility, self._costly, tried)

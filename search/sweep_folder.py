@@ -76,6 +76,11 @@ class SweepFolder:
         return self.path / "lock"
 
     @property
+    def quiet(self) -> Path:
+        """Held by each lane while it trains, and alone by what measures."""
+        return self.path / "quiet"
+
+    @property
     def log(self) -> Path:
         """What Ray and libraries say."""
         return self.path / "log.txt"

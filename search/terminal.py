@@ -4,6 +4,7 @@ Everything else that is written to the process's output (Ray's chatter) goes to 
 """
 
 import importlib.util
+import math
 import os
 import re
 import subprocess
@@ -21,8 +22,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from search import objectives
 from search.plan import Plan
+from search.ranking import best_first, leaders
 from search.record import Record, State
+from search.repeats import repeated
 from search.samplers import usual_epochs
 from trainables import addresses
 
@@ -79,10 +83,6 @@ def progress_bar(console: Console, title: str) -> Generator[Callable[[int, int],
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
 def short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
@@ -112,6 +112,11 @@ class View:
         # a notebook can replace what it shows by this package
         widgets = console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
         self._watched = console.is_terminal or widgets
+        first, self._of = plan.learned[0], "" if plan.trials is None else f" of {plan.trials}"
+        self._label = "validation accuracy" if first == "valid_top1" else first
+
+    def _value(self, record: Record) -> str:
+        return objectives.shown(self._plan.learned[0], record.value)
 
     @contextmanager
     def shown(self) -> Generator[None]:
@@ -134,7 +139,7 @@ class View:
             self._console.print(said, highlight=False, markup=False)
         if not self._watched and record.state != State.RUNNING:
             text = f"{record.key} {record.state} after {record.epoch} epochs"
-            text += f", validation accuracy {percent(record.value)}, " + self._progress()
+            text += f", {self._label} {self._value(record)}, " + self._progress()
             text += f" | reason: {record.reason}" if record.state in _WITH_REASON else ""
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -151,8 +156,8 @@ class View:
             return Text(
                 "starting the workers" if not self._records else "the first epoch is running"
             )
-        leader = max(rated, key=lambda record: record.value or 0.0)
-        return Text(f"best {percent(leader.value)}: {parameters(leader, self._plan)}")
+        leader = best_first(rated, self._plan.directions, self._plan.learned)[0]
+        return Text(f"best {self._value(leader)}: {parameters(leader, self._plan)}")
 
     def _running(self) -> Table:
         table = Table("trial", "epoch", "best", "parameters", box=None, padding=(0, 2, 0, 0))
@@ -160,7 +165,7 @@ class View:
             if record.state == State.RUNNING:
                 epoch = f"{record.epoch}/{self._plan.epochs}"
                 values = parameters(record, self._plan)
-                table.add_row(record.key, epoch, percent(record.value), values)
+                table.add_row(record.key, epoch, self._value(record), values)
         return table
 
     def _progress(self) -> str:
@@ -168,7 +173,7 @@ class View:
         ended = sum(count for state, count in states.items() if state.final)
         elapsed = time.monotonic() - self._start
         counts = (
-            f"{ended} of {self._plan.trials} trials: {states[State.COMPLETE]} done, "
+            f"{ended}{self._of} trials: {states[State.COMPLETE]} done, "
             f"{states[State.RUNNING]} running, {states[State.PAUSED]} paused, "
             f"{states[State.STOPPED]} stopped early, "
             f"{states[State.FAILED] + states[State.INFEASIBLE]} failed"
@@ -181,24 +186,50 @@ class View:
         if not self._epochs:
             return ""
         trained = sum(record.epoch for record in self._records.values())
-        missing = max(0.0, usual_epochs(self._plan.trials, self._plan.epochs) - trained)
-        return f" | about {duration(missing * elapsed / self._epochs)} left"
+        trials, most = self._plan.trials, self._plan.total_epochs or math.inf
+        usual = math.inf if trials is None else usual_epochs(trials, self._plan.epochs)
+        seconds = max(0.0, min(usual, most) - trained) * elapsed / self._epochs
+        if self._plan.hours is not None:
+            seconds = min(seconds, max(0.0, 3600 * self._plan.hours - elapsed))
+        return "" if math.isinf(seconds) else f" | about {duration(seconds)} left"
 
 
 def best(records: list[Record], plan: Plan) -> Table:
-    """The best trials, with what they reached and cost."""
-    table = Table("trial", "state", "valid", "test", "GFLOPs", "parameters", box=None)
-    rated = [r for r in records if r.value is not None and r.accepted]
-    for record in sorted(rated, key=lambda r: -(r.value or 0.0))[:_SHOWN]:
+    """The best trials, with what they reached and cost; of several objectives the front."""
+    several = len(plan.objectives) > 1
+    plain = plan.objectives == objectives.DEFAULT
+    first = [record for record in records if not record.repeat_of]
+    chosen = leaders(first, plan.directions, plan.learned)
+    chosen = chosen if several else chosen[:_SHOWN]
+    names = ["valid"] if plain else list(plan.objectives)
+    costs = [] if "gflops" in plan.objectives else ["GFLOPs"]
+    title = f"the front: {len(chosen)} trials that none beats in everything" if several else None
+    table = Table("trial", "state", *names, "test", *costs, "parameters", box=None, title=title)
+    for record in chosen:
         gflops = record.metrics.get("gflops")
+        values = (record.objective(name, plan.learned) for name in plan.objectives)
         table.add_row(
             record.key,
             record.state.value,
-            percent(record.value),
-            percent(record.metrics.get("test_top1")),
-            "-" if gflops is None else f"{gflops:.4f}",
+            *map(objectives.shown, plan.objectives, values),
+            objectives.shown("test_top1", record.metrics.get("test_top1")),
+            *(["-" if gflops is None else f"{gflops:.4f}"] if costs else []),
             parameters(record, plan),
         )
+    return table
+
+
+def repeats(records: list[Record], plan: Plan) -> Table | None:
+    """What the best configurations reached with several seeds; None if none was repeated."""
+    name = plan.learned[0]
+    if not (found := repeated(records, plan.directions[name])):
+        return None
+    title = f"trained with several seeds: mean and standard deviation of {name}"
+    table = Table("trial", "seeds", "mean", "deviation", "", box=None, title=title)
+    for number, one in enumerate(found):
+        tie = "best" if number == 0 else "tie with the best" if one.tie else ""
+        mean, deviation = objectives.shown(name, one.mean), objectives.shown(name, one.deviation)
+        table.add_row(one.original.key, str(len(one.values)), mean, f"± {deviation}", tie)
     return table
 
 

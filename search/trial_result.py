@@ -26,6 +26,7 @@ class TrialResult:
         metrics: those of the last epoch, and those that the trial has one number of (test scores,
             times, parameters, GFLOPs, latency), by their names in `trainables.metrics`.
         folder: where its files are.
+        repeat_of: the key of the trial that it repeats with another seed, or nothing.
     """
 
     key: str
@@ -38,6 +39,7 @@ class TrialResult:
     values: Mapping[str, float]
     metrics: Mapping[str, float]
     folder: Path
+    repeat_of: str = ""
 
     @classmethod
     def of(
@@ -61,4 +63,5 @@ class TrialResult:
             values=dict(values or {}),
             metrics=numbers,
             folder=folder.trial(record.key).path,
+            repeat_of=record.repeat_of,
         )

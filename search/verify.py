@@ -9,7 +9,7 @@ measurements. Exit codes: 0 all agree, 1 they do not,
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from reports.mlflow_contract import Kind, Tag, address, explained, runs_of, sqlite_file
@@ -20,6 +20,7 @@ from search.identity import Identity
 from search.mlflow_store import client_of
 from search.plan import Plan
 from search.projection import Projection, runs_of_trials
+from search.record import Record
 from search.study import SweepStudy
 from search.sweep_folder import SweepFolder
 from trainables.errors import Exit, StorageError, complain, exit_code
@@ -101,9 +102,22 @@ def verify(study: SweepStudy, plan: Plan, home: Home, client: Any) -> Verdict:
     for key in set(runs) - set(known):
         wrong.append(f"{key}: a run the study does not know")
         verdict.stale |= {run.info.run_id for run in runs[key]}
-    identities = Counter(str(sorted(record.params.items())) for record in known.values())
-    wrong += [f"trained {n} times: {c}" for c, n in identities.items() if n > 1]
+    wrong += _repeated(known.values(), plan)
     return verdict
+
+
+def _repeated(records: Collection[Record], plan: Plan) -> list[str]:
+    """Which configurations were trained more than once.
+
+    Earlier versions knew not of values without effect: their trials may differ in nothing else.
+    """
+    told = [(str(sorted(record.params.items())), record) for record in records]
+    same = Counter(text for text, _ in told)
+    for text, record in told:
+        effective = str(sorted(plan.searched.effective(record.params).items()))
+        if effective != text and effective in same:
+            same[effective] += 1
+    return [f"trained {n} times: {c}" for c, n in same.items() if n > 1]
 
 
 def compared(study: SweepStudy, plan: Plan, home: Home, uri: str) -> tuple[Verdict, str]:

@@ -49,7 +49,8 @@ def _word(value: Any) -> str:
 
 def parsed(given: list[str]) -> "Request":
     """The request of these words. Raises BadRequestError where a command would show its usage."""
-    from search.request import parse, parser
+    from search.options import parser
+    from search.request import parse
 
     said = io.StringIO()
     try:

@@ -6,7 +6,7 @@ here would leave nothing of the initial network's output, and so no gradient.
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="afno",
@@ -22,6 +22,7 @@ SPACE = Space(
     },
     fixed={"heads": 1},
     rules=(Divides("grid", "image_size"), Divides("blocks", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(
         row("AFNO-S/16", heads=None, blocks=8, sparsity=0.01, layer_scale=1e-4),
         row("AFNO-Ti/16", heads=None, dim=192, blocks=8, sparsity=0.01, layer_scale=1e-4),

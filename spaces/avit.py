@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Real, Space
-from spaces.wttf import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="avit",
@@ -18,5 +18,6 @@ SPACE = Space(
     },
     fixed={"qkv_bias": True},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     source="Yin et al. 2022; WTTF has no row",
 )

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="cait",
@@ -17,6 +17,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(row("CaiT-S-24", depth=24, heads=8, class_depth=2, layer_scale=1e-5),),
     source="wttf_table6_cut.csv",
 )

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="coat",
@@ -16,6 +16,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides(32, "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(
         whole_row("Coat-Ti", dim=152, serial_depth=2, parallel_depth=6, heads=8, mlp_ratio=4.0),
     ),

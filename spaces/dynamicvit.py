@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Integer, Real, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="dynamicvit",
@@ -16,6 +16,7 @@ SPACE = Space(
     },
     fixed={"qkv_bias": True},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     # the row had no loss of the shares, so its training and evaluation kept different shares
     published=(row("Dynamic ViT-S/16", keep_rate=0.9, stages=3, ratio_weight=2.0),),
     source="wttf_table6.csv",

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="efficientformerv2",
@@ -13,6 +13,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides(32, "image_size"),),
+    conditions=TRAINING_CONDITIONS,
     published=(whole_row("EfficientFormerV2-S0", width=1.0, depth=1.0),),
     source="wttf_table6.csv",
 )

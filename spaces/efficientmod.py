@@ -1,7 +1,8 @@
 """EfficientMod: width, depth and kernels of its stages, and how much attention they end with."""
 
+from spaces.conditions import NotIn
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="efficientmod",
@@ -15,6 +16,7 @@ SPACE = Space(
         "kernel_size": Choice((3, 5, 7, 9)),
         **TRAINING,
     },
+    conditions={"heads": (NotIn("attention_depth", (0,)),), **TRAINING_CONDITIONS},
     published=(
         whole_row(
             "Efficient Mod-S",

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="fnet",
@@ -17,6 +17,7 @@ SPACE = Space(
     },
     fixed={"heads": 1},
     rules=(Divides("grid", "image_size"),),
+    conditions=TRAINING_CONDITIONS,
     published=(row("FNet-S/16", heads=None, fft_norm="forward", layer_scale=1e-4),),
     source="wttf_table6.csv",
 )

@@ -1,7 +1,7 @@
 """FocalNet, by timm: width, depth of its third stage, how far its context reaches."""
 
 from spaces.space import Choice, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 _TINY = {"width": 96, "depth": 6, "levels": 2, "focal_window": 3}
 SPACE = Space(
@@ -14,6 +14,7 @@ SPACE = Space(
         "focal_window": Choice((3, 5, 7)),
         **TRAINING,
     },
+    conditions=TRAINING_CONDITIONS,
     published=(
         whole_row("FocalNet-Ti-Srf", **_TINY),
         whole_row("FocalNet-S-Srf", **{**_TINY, "depth": 18}),

@@ -5,7 +5,7 @@ There are no heads: the shell's number of heads is held at 1.
 
 from spaces.rules import Divides
 from spaces.space import Integer, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="gfnet",
@@ -18,6 +18,7 @@ SPACE = Space(
     },
     fixed={"heads": 1},
     rules=(Divides("grid", "image_size"),),
+    conditions=TRAINING_CONDITIONS,
     published=(row("GFNet-S/16", heads=None, depth=19),),
     source="wttf_table6.csv",
 )

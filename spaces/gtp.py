@@ -1,8 +1,9 @@
 """GTP in the plain shell: how many patches each block removes, and what is kept of them."""
 
+from spaces.conditions import NotIn
 from spaces.rules import Divides
 from spaces.space import Choice, Real, Space
-from spaces.wttf import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="gtp",
@@ -17,5 +18,6 @@ SPACE = Space(
     },
     fixed={"qkv_bias": True},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions={"neighbours": (NotIn("alpha", (0.0,)),), **TRAINING_CONDITIONS},
     source="Xu et al. 2024; WTTF has no row",
 )

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="halonet",
@@ -13,5 +13,6 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides(32, "image_size"),),
+    conditions=TRAINING_CONDITIONS,
     source="Vaswani et al. 2021; WTTF reports it as failed (section D.1)",
 )

@@ -5,7 +5,7 @@ WTTF prints no row of costs for it, so there is no published point.
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="hivit",
@@ -21,5 +21,6 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     source="Zhang et al. 2023; accuracy in wttf_table3.csv, no row in wttf_table6.csv",
 )

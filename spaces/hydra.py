@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="hydra",
@@ -16,6 +16,7 @@ SPACE = Space(
     },
     fixed={"heads": 1},  # has no meaning here
     rules=(Divides("grid", "image_size"),),
+    conditions=TRAINING_CONDITIONS,
     published=(row("Hydra-S/16", heads=None, layer_scale=1e-4),),
     source="wttf_table6.csv",
 )

@@ -2,12 +2,13 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="linear_transformer",
     family="Kernel Attention",
     params={**SHELL, "layer_scale": Choice((1e-4, 1e-2, 1.0)), **TRAINING},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     source="Katharopoulos et al. 2020; WTTF could not train it and has no row",
 )

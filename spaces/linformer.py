@@ -3,7 +3,7 @@
 from spaces.galaxy import points
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="linformer",
@@ -23,6 +23,7 @@ SPACE = Space(
         Divides("heads", "dim"),
         AtMost("k_dim", "tokens"),
     ),
+    conditions=TRAINING_CONDITIONS,
     published=points("linformer"),
     source="galaxy_runs.csv, Tables 9 to 12",
 )

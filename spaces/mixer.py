@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import SHELL, TRAINING, whole_row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="mixer",
@@ -16,6 +16,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"),),
+    conditions=TRAINING_CONDITIONS,
     published=(
         whole_row("Mixer-S/16", grid=14, depth=8, dim=512, token_ratio=0.5, channel_ratio=4.0),
     ),

@@ -2,7 +2,7 @@
 
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="nystromformer",
@@ -18,6 +18,7 @@ SPACE = Space(
         Divides("heads", "dim"),
         AtMost("landmarks", "tokens"),
     ),
+    conditions=TRAINING_CONDITIONS,
     published=(
         row("Nystrom ViT-64-S/16", landmarks=64, value_skip=True),
         row("Nystrom ViT-32-S/16", landmarks=32, value_skip=True),

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="performer",
@@ -14,5 +14,6 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     source="Choromanski et al. 2021; WTTF could not train it and has no row",
 )

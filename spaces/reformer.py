@@ -2,7 +2,7 @@
 
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Space
-from spaces.wttf import SHELL, TRAINING
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="reformer",
@@ -18,5 +18,6 @@ SPACE = Space(
         Divides("heads", "dim"),
         AtMost("bucket_size", "tokens"),
     ),
+    conditions=TRAINING_CONDITIONS,
     source="Kitaev et al. 2020; WTTF could not train it and has no row",
 )

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="rest",
@@ -18,6 +18,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("heads", "width"),),
+    conditions=TRAINING_CONDITIONS,
     published=(
         whole_row(
             "ResT-S",

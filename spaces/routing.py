@@ -5,7 +5,7 @@ Trials are shorter than the paper's training, so the centroids may also move fas
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="routing",
@@ -19,6 +19,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(
         row("Routing ViT-S/16", clusters=15, decay=0.999, commitment=1e-4, layer_scale=1e-4),
     ),

@@ -3,10 +3,13 @@
 The published row had no permutation, so `iterations` and `temperature` had no effect in it.
 """
 
+from spaces.conditions import AnyOf, NotIn
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Real, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
+# a single bucket has nothing to be sorted
+_BUCKETS = (AnyOf((NotIn("bucket_max", (64,)), NotIn("grid", (7, 8)))),)
 SPACE = Space(
     model="sinkhorn",
     family="Sparse Attention",
@@ -20,6 +23,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions={"iterations": _BUCKETS, "temperature": _BUCKETS, **TRAINING_CONDITIONS},
     published=(
         row(
             "Sinkhorn CaiT-S-Bmax-32/16",

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Real, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="slab",
@@ -15,6 +15,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     # the row has 60,000 of roughly 600,000 steps, pre-training included
     published=(row("SLAB-S/16", kernel_size=5, blend_share=0.1, layer_scale=1e-4),),
     source="wttf_table6.csv",

@@ -1,132 +1,26 @@
-"""What a search may vary: domains of values, and rules for their combinations.
+"""What a search may vary: domains of values, rules for their combinations, and conditions.
 
-A `Space` is frozen and literal. Besides the parameters, its rules know two quantities that depend
-on the image size: `image_size` in pixels, and `tokens`, the grid's patches plus the class token.
+A parameter with conditions has an effect only where they hold: elsewhere a configuration does not
+have it, so that what trains alike is one configuration. A `Space` is frozen and literal. Besides
+the parameters, its rules know two quantities that depend on the image size: `image_size` in pixels,
+and `tokens`, the grid's patches plus the class token.
 """
 
 import difflib
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
+from spaces.branches import branches
+from spaces.conditions import Condition, parents
+from spaces.domains import Choice, Domain, Integer, Real
 from spaces.point import Point, Value
 from spaces.rules import Divides, Rule
 
-
-class Domain(Protocol):
-    """The values that one parameter may take."""
-
-    def contains(self, value: object) -> bool: ...
-
-    def draw(self, rng: random.Random) -> Value: ...
-
-    @property
-    def size(self) -> float:
-        """The number of values; infinite for a real interval."""
-        ...
-
-
-def _check_range(low: float, high: float, log: bool) -> None:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"a range needs finite ends, given {low} to {high}")
-    if low > high:
-        raise ValueError(f"the range {low} to {high} is empty: its low end is above its high end")
-    if log and low <= 0:
-        raise ValueError(f"a logarithmic range must begin above 0, given {low}")
-
-
-def _log_uniform(rng: random.Random, low: float, high: float) -> float:
-    return math.exp(rng.uniform(math.log(low), math.log(high)))
-
-
-@dataclass(frozen=True, slots=True)
-class Integer:
-    """Whole numbers from `low` to `high`, both included, in steps of `step`."""
-
-    low: int
-    high: int
-    step: int = 1
-    log: bool = False
-
-    def __post_init__(self):
-        _check_range(self.low, self.high, self.log)
-        if self.step < 1 or (self.high - self.low) % self.step:
-            raise ValueError(f"step {self.step} does not lead from {self.low} to {self.high}")
-        if self.log and self.step != 1:
-            raise ValueError("a logarithmic Integer has step 1")
-
-    def contains(self, value: object) -> bool:
-        if not isinstance(value, int) or isinstance(value, bool):
-            return False
-        return self.low <= value <= self.high and (value - self.low) % self.step == 0
-
-    def draw(self, rng: random.Random) -> int:
-        if self.log:
-            return round(_log_uniform(rng, self.low, self.high))
-        return rng.randrange(self.low, self.high + 1, self.step)
-
-    @property
-    def size(self) -> float:
-        return (self.high - self.low) // self.step + 1
-
-    def __str__(self) -> str:
-        return f"{self.low} to {self.high}" + (f" in steps of {self.step}" * (self.step > 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Real:
-    """Real numbers from `low` to `high`, both included; `log` draws them on a logarithmic scale."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    def __post_init__(self):
-        _check_range(self.low, self.high, self.log)
-
-    def contains(self, value: object) -> bool:
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            return False
-        return self.low <= value <= self.high
-
-    def draw(self, rng: random.Random) -> float:
-        pick = _log_uniform if self.log else random.Random.uniform
-        return min(max(pick(rng, self.low, self.high), self.low), self.high)
-
-    @property
-    def size(self) -> float:
-        return 1 if self.low == self.high else math.inf
-
-    def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of a few values, which have no order."""
-
-    values: tuple[Value, ...]
-
-    def __post_init__(self):
-        if not self.values:
-            raise ValueError("a Choice needs at least one value")
-        if len({(type(value), value) for value in self.values}) < len(self.values):
-            raise ValueError(f"a Choice names each value once, given {self.values}")
-
-    def contains(self, value: object) -> bool:
-        return any(type(value) is type(known) and value == known for known in self.values)
-
-    def draw(self, rng: random.Random) -> Value:
-        return rng.choice(self.values)
-
-    @property
-    def size(self) -> float:
-        return len(self.values)
-
-    def __str__(self) -> str:
-        return "one of " + ", ".join(map(str, self.values))
+__all__ = ["Choice", "Domain", "Integer", "Point", "Real", "Space", "Value", "nearest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +28,8 @@ class Space:
     """The parameters of a search with their domains, constants, rules and published points.
 
     `model` is the model's name for `trainables.models.build`, `family` its class in WTTF's
-    taxonomy; `fixed` are constants of every trial.
+    taxonomy; `fixed` are constants of every trial. `conditions` say when a parameter has an effect:
+    where all of its own hold, as far as their parents are in the space.
     """
 
     params: Mapping[str, Domain]
@@ -142,6 +37,9 @@ class Space:
     family: str = ""
     fixed: Mapping[str, Value] = field(default_factory=dict[str, Value])
     rules: tuple[Rule, ...] = ()
+    conditions: Mapping[str, tuple[Condition, ...]] = field(
+        default_factory=dict[str, tuple[Condition, ...]]
+    )
     published: tuple[Point, ...] = ()
     source: str = ""
 
@@ -149,11 +47,53 @@ class Space:
         twice = sorted(self.params.keys() & self.fixed.keys())
         if twice:
             raise ValueError(f"searched and fixed at once: {', '.join(twice)}")
+        try:
+            _ = self.conditional
+        except CycleError as error:
+            circle = " on ".join(error.args[1])
+            raise ValueError(f"conditions in a circle: {circle}") from None
 
-    @property
+    @cached_property
+    def conditional(self) -> dict[str, tuple[Condition, ...]]:
+        """The searched parameters that may have no effect, parents before children, and when."""
+        known = self.params.keys() | self.fixed.keys()
+        judged = {
+            name: tuple(c for c in self.conditions[name] if parents((c,)) <= known)
+            for name in self.params
+            if name in self.conditions
+        }
+        graph = {name: parents(found) for name, found in judged.items() if found}
+        order = TopologicalSorter(graph).static_order()
+        return {name: judged[name] for name in order if name in graph}
+
+    @cached_property
+    def branches(self) -> list[dict[str, Domain]]:
+        """The parts of the space in which the same parameters have an effect, as domains."""
+        return branches(self.params, self.fixed, self.conditional)
+
+    @cached_property
     def size(self) -> float:
         """The number of configurations, without regard to the rules."""
-        return math.prod(domain.size for domain in self.params.values())
+        return sum(math.prod(d.size for d in branch.values()) for branch in self.branches)
+
+    def effective(
+        self, params: Mapping[str, Value], rng: random.Random | None = None
+    ) -> dict[str, Value]:
+        """`params` without what has no effect; with `rng`, what has one and is missing is drawn.
+
+        Two configurations train alike if and only if these are equal.
+        """
+        found = dict(params)
+        if not self.conditional:
+            return found
+        known = {**self.fixed, **params}
+        for name, conditions in self.conditional.items():
+            if not all(condition.holds(known) for condition in conditions):
+                found.pop(name, None)
+                known.pop(name, None)
+            elif rng is not None and name not in found:
+                found[name] = known[name] = self.params[name].draw(rng)
+        return found
 
     def quantities(self, params: Mapping[str, Value], image_size: int) -> dict[str, Value]:
         """`params` with the constants and the quantities that depend on the image size."""
@@ -173,33 +113,58 @@ class Space:
             if all(name in known for name in rule.names) and not rule.holds(known)
         ]
 
-    def draw(self, rng: random.Random) -> dict[str, Value]:
-        """A random value for every parameter, and the constants; the rules are not checked."""
-        return {**self.fixed, **{name: d.draw(rng) for name, d in self.params.items()}}
+    def draw(
+        self, rng: random.Random, given: Mapping[str, Value] | None = None
+    ) -> dict[str, Value]:
+        """A random value for whatever has an effect, and the constants; rules are not checked.
+
+        What is `given` is taken as it is.
+        """
+        drawn = {name: domain.draw(rng) for name, domain in self.params.items()}
+        return self.effective({**self.fixed, **drawn, **(given or {})})
 
     def outside(self, params: Mapping[str, Value]) -> list[str]:
-        """Which values of `params` lie outside their domains, are missing or are not searched."""
+        """Which values of `params` lie outside their domains, are missing or are not searched.
+
+        What has no effect is not looked at.
+        """
+        asked = self.effective(params, random.Random(0)).keys()  # drawn where it is missing
         wrong = [
             f"{name}={params[name]} is not {domain}"
             for name, domain in self.params.items()
-            if name in params and not domain.contains(params[name])
+            if name in params and name in asked and not domain.contains(params[name])
         ]
-        wrong += [f"{name} is missing" for name in self.params if name not in params]
+        wrong += [
+            f"{name} is missing"
+            for name in self.params
+            if name not in params and (name in asked or name not in self.conditional)
+        ]
         wrong += [f"{name} is not searched" for name in params if name not in self.params]
         return wrong
 
     def fix(self, values: Mapping[str, Value]) -> "Space":
         """This space with `values` held constant. `patch` and `grid` exclude each other."""
-        dropped, rules = set(values), self.rules
+        rest = self._without(values)
+        return replace(rest, fixed={**rest.fixed, **values})
+
+    def search(self, domains: Mapping[str, Domain]) -> "Space":
+        """This space with `domains` searched, in the place of what it has; others stay."""
+        rest = self._without(name for name in domains if name not in self.params)
+        return replace(rest, params={**rest.params, **domains})
+
+    def _without(self, names: Iterable[str]) -> "Space":
+        """This space without these parameters, and without what excludes them."""
+        given, rules = set(names), self.rules
+        dropped = set(given)
         for kept, other in (("patch", "grid"), ("grid", "patch")):
-            if kept in values:
+            if kept in given:
                 dropped.add(other)
                 same: dict[Rule, Rule] = {Divides(other, "image_size"): Divides(kept, "image_size")}
                 rules = tuple(same.get(rule, rule) for rule in rules)
         return replace(
             self,
             params={name: domain for name, domain in self.params.items() if name not in dropped},
-            fixed={k: v for k, v in self.fixed.items() if k not in dropped} | dict(values),
+            fixed={name: value for name, value in self.fixed.items() if name not in dropped},
             rules=rules,
         )
 

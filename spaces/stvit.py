@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Real, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="stvit",
@@ -19,6 +19,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(
         whole_row(
             "STViT-Swin-Ti-W-7/4",

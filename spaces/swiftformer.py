@@ -1,7 +1,7 @@
 """SwiftFormer, by timm: channels and blocks of its stages, as multiples of the published ones."""
 
 from spaces.space import Choice, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="swiftformer",
@@ -11,6 +11,7 @@ SPACE = Space(
         "depth": Choice((0.5, 1.0, 1.5)),
         **TRAINING,
     },
+    conditions=TRAINING_CONDITIONS,
     published=(whole_row("SwiftFormer", width=1.0, depth=1.0),),
     source="wttf_table6.csv",
 )

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 _TINY = {"width": 96, "depth": 6, "head_dim": 32, "window": 7, "mlp_ratio": 4.0}
 SPACE = Space(
@@ -17,6 +17,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("head_dim", "width"), Divides(4, "image_size")),
+    conditions=TRAINING_CONDITIONS,
     published=(
         whole_row("Swin-Ti-W/7/4", **_TINY),
         whole_row("Swin-S-W/7/4", **{**_TINY, "depth": 18}),

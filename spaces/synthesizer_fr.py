@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="synthesizer_fr",
@@ -14,6 +14,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(row("Synthesizer FR-S/16", rank=8, layer_scale=1e-4),),
     source="wttf_table6.csv",
 )

@@ -5,7 +5,7 @@ The published rows use the same blocks before and after it (`faithful`), which s
 
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="token_learner",
@@ -20,6 +20,7 @@ SPACE = Space(
     },
     fixed={"qkv_bias": True},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(
         row(
             "Token Learner-8-75-S/16",

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import SHELL, TRAINING, row
+from spaces.wttf import SHELL, TRAINING, TRAINING_CONDITIONS, row
 
 SPACE = Space(
     model="tome",
@@ -15,6 +15,7 @@ SPACE = Space(
     },
     fixed={"qkv_bias": True},
     rules=(Divides("grid", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(row("ToMe-S-R-8/16", r=8, layer_scale=1e-4),),
     source="wttf_table6_cut.csv",
 )

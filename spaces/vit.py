@@ -3,7 +3,7 @@
 from spaces.galaxy import points
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="vit",
@@ -18,6 +18,7 @@ SPACE = Space(
     },
     fixed={"dim_head": 64, "dropout": 0.1, "emb_dropout": 0.1},
     rules=(Divides("grid", "image_size"),),
+    conditions=TRAINING_CONDITIONS,
     published=points("vit"),
     source="galaxy_runs.csv, Tables 1 to 5",
 )

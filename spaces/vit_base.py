@@ -3,7 +3,7 @@
 from spaces.galaxy import points
 from spaces.rules import Divides
 from spaces.space import Choice, Space
-from spaces.wttf import TRAINING
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS
 
 SPACE = Space(
     model="vit_base",
@@ -15,6 +15,7 @@ SPACE = Space(
     },
     fixed={"weights": "hub", "recipe": "finetune"},
     rules=(Divides(16, "image_size"),),
+    conditions=TRAINING_CONDITIONS,
     published=points("vit_base"),
     source="galaxy_runs.csv, Tables 6 to 8",
 )

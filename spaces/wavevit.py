@@ -1,7 +1,7 @@
 """Wave-ViT: width of its heads, depth of its four stages, width of its MLPs."""
 
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="wavevit",
@@ -15,6 +15,7 @@ SPACE = Space(
         "mlp_scale": Choice((0.25, 0.5, 1.0)),
         **TRAINING,
     },
+    conditions=TRAINING_CONDITIONS,
     published=(
         whole_row(
             "WaveViT-S",

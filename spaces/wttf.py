@@ -6,6 +6,7 @@ and drop path from its rows; learning rate, schedule and batch size are our own 
 AdamW.
 """
 
+from spaces.conditions import Condition, In, NotIn
 from spaces.point import Point, Value
 from spaces.published import table6_of
 from spaces.space import Choice, Integer, Real
@@ -25,6 +26,20 @@ TRAINING = {
     "weight_decay": Choice((0.0, 0.01, 0.02, 0.05, 0.1)),
     "drop_path": Real(0.0, 0.3),
     "batch_size": Choice((16, 32, 64, 128)),
+}
+_STEP, _COSINE = In("schedule", ("step",)), In("schedule", ("cosine",))
+_FIRST_STAGE = NotIn("pretrain_epochs", (0,))
+# of all parameters of training, also of those that only a user searches
+TRAINING_CONDITIONS: dict[str, tuple[Condition, ...]] = {
+    "gamma": (_STEP,),
+    "step_size": (_STEP, NotIn("gamma", (1.0,))),
+    "min_lr": (_COSINE,),
+    "warmup_share": (_COSINE,),
+    "warmup_lr": (_COSINE, NotIn("warmup_share", (0.0,))),
+    "pretrain_data": (_FIRST_STAGE,),
+    "pretrain_image_size": (_FIRST_STAGE,),
+    "pretrain_lr": (_FIRST_STAGE,),
+    "pretrain_batch_size": (_FIRST_STAGE,),
 }
 _SMALL: dict[str, Value | None] = {"grid": 14, "depth": 12, "dim": 384, "heads": 6}
 _TRAINED: dict[str, Value | None] = {

@@ -2,7 +2,7 @@
 
 from spaces.rules import Divides
 from spaces.space import Choice, Integer, Space
-from spaces.wttf import TRAINING, whole_row
+from spaces.wttf import TRAINING, TRAINING_CONDITIONS, whole_row
 
 SPACE = Space(
     model="xcit",
@@ -16,6 +16,7 @@ SPACE = Space(
         **TRAINING,
     },
     rules=(Divides("patch", "image_size"), Divides("heads", "dim")),
+    conditions=TRAINING_CONDITIONS,
     published=(whole_row("XCiT-S-12/16", depth=12, dim=384, heads=8, patch=16, layer_scale=1.0),),
     source="wttf_table6.csv",
 )

@@ -1,13 +1,19 @@
 """What all tests share: a cache of their own, and a data set that takes milliseconds to learn."""
 
+import fcntl
 import gc
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+# workers of pytest-xdist share the cores, and threads that wait for each other cost the most
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from trainables.data import Symmetries, describe
 from trainables.data.describe import About
@@ -22,6 +28,26 @@ def pytest_collection_finish() -> None:
     """Thousands of collected tests are no garbage: not to look through them saves much time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _beside_others(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Tests run beside each other (pytest-xdist), but none beside one that is marked `alone`.
+
+    One that wants to be alone shuts the door behind itself: whoever comes later waits there.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    way = fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH
+    folder = tmp_path_factory.getbasetemp().parent
+    with (folder / "room").open("a") as room:
+        with (folder / "door").open("a") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(room, way)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

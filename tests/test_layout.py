@@ -16,13 +16,14 @@ ROOT = Path(__file__).parents[1]
 HOUSES = ("spaces", "trainables", "search", "reports")
 # what every command needs and knows nothing of training: metrics' names, exit codes, places
 SHARED = ("metrics", "errors", "home", "addresses")
-# reports are built by a sweep; what a front is and what MLflow's names are, both say alike
-READ = ("build", "mlflow_contract", "pareto")
 # trainables reads the published tables, which are data, and the spelling help beside the spaces
 ALLOWED = {
     "spaces": ("spaces",),
     "trainables": ("trainables", "spaces.published", "spaces.space"),
-    "search": ("search", "spaces", "trainables", *(f"reports.{n}" for n in READ)),
+    "search": (
+        *("search", "spaces", "trainables"),
+        *("reports.build", "reports.mlflow_contract", "reports.pareto"),
+    ),
     "reports": ("reports", "spaces", *(f"trainables.{name}" for name in SHARED)),
 }
 DRAWERS = {"util", "utils", "common", "helper", "helpers", "misc"}

@@ -27,6 +27,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables.config import TrialConfig
 from trainables.heap import give_back
+from trainables.lock import shared
 from trainables.mailbox import Mailbox
 from trainables.shortage import out_of_memory
 from trainables.team import Team
@@ -186,10 +187,10 @@ class Crew:
 class Lane(Trainable):
     """The Tune side of a lane, for `reuse_actors=True`: a step is an epoch.
 
-    `config` holds `flat` and `directory` of the trial, its `known_epoch`, and the folder of first
-    `stages`. `crew` holds the arguments of `Crew`, which Tune hands over by `with_parameters`. If a
-    worker dies, `step` raises; Tune then restarts the trial in a new lane, where it goes on at its
-    last commit.
+    `config` holds `flat` and `directory` of the trial, its `known_epoch`, the folder of first
+    `stages`, and the lock `quiet`, which is held while an epoch runs. `crew` holds the arguments of
+    `Crew`, which Tune hands over by `with_parameters`. If a worker dies, `step` raises; Tune then
+    restarts the trial in a new lane, where it goes on at its last commit.
     """
 
     def setup(self, config: dict[str, Any], crew: dict[str, Any] | None = None) -> None:
@@ -200,10 +201,12 @@ class Lane(Trainable):
 
     def _open(self, config: dict[str, Any]) -> None:
         parts = ("flat", "directory", "known_epoch", "stages")
+        self._quiet = Path(config["quiet"])
         self._crew.tell(do="open", **{part: config[part] for part in parts})
 
     def step(self) -> dict[str, Any]:
-        line: Line = self._crew.ask(do="epoch")
+        with shared(self._quiet):
+            line: Line = self._crew.ask(do="epoch")
         return line.document()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -13,9 +13,22 @@ from typing import TextIO
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock at `path`; waits while another process holds it. Makes missing folders."""
+    with _held(path, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Hold the lock at `path` with others that share it; waits while one has it `exclusive`."""
+    with _held(path, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def _held(path: Path, way: int) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, way)
         yield
 
 

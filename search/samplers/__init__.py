@@ -78,7 +78,8 @@ class Task:
         max_epochs: epochs of a trial that is neither paused nor stopped.
         seed: that of the sweep.
         costly: quantities (of `known` and of the limits) of which a value takes so long that only
-            what is about to be trained has its own; others are estimated from these.
+            what is about to be trained has its own, and before that so many configurations as are
+            named here; others are estimated from these.
     """
 
     feasibility: Feasibility
@@ -86,7 +87,27 @@ class Task:
     known: Mapping[str, Quantity] = field(default_factory=dict[str, Quantity])
     max_epochs: int
     seed: int = 0
-    costly: frozenset[str] = frozenset()
+    costly: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def of(
+        cls,
+        feasibility: Feasibility,
+        directions: Mapping[str, str],
+        known: Mapping[str, Quantity],
+        max_epochs: int,
+        seed: int,
+        costly: Mapping[str, int],
+    ) -> "Task":
+        """The task of a sweep with objectives in these `directions`, some of them `known`."""
+        return cls(
+            feasibility=feasibility,
+            learned=tuple(name for name in directions if name not in known),
+            known={name: lessened(f, directions[name]) for name, f in known.items()},
+            max_epochs=max_epochs,
+            seed=seed,
+            costly=costly,
+        )
 
     @property
     def several(self) -> bool:

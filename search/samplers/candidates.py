@@ -15,8 +15,9 @@ Identity = tuple[Value | None, ...]
 
 
 def identity_of(space: Space, params: Mapping[str, Value]) -> Identity:
-    """What tells configurations apart: the values of the searched parameters."""
-    return tuple(params.get(name) for name in space.params)
+    """What tells configurations apart: the searched values that have an effect."""
+    found = space.effective(params)
+    return tuple(found.get(name) for name in space.params)
 
 
 class Candidates:
@@ -73,7 +74,7 @@ class Candidates:
             levels = {name: _levels(d, points) for name, d in self._space.params.items()}
             for _ in range(_TRIES):
                 drawn = {name: self._rng.choice(values) for name, values in levels.items()}
-                params = {**self._space.fixed, **drawn}
+                params = self._space.effective({**self._space.fixed, **drawn})
                 if self.take(params):
                     yield params
 
@@ -89,16 +90,18 @@ class Candidates:
     def near(self, centres: Sequence[Params], count: int, scale: float) -> list[Params]:
         """Up to `count` configurations around each of `centres`, some parameters moved each.
 
-        A move has the standard deviation `scale`, in shares of the domain.
+        A move has the standard deviation `scale`, in shares of the domain. What gets an effect by
+        the moves of others is drawn.
         """
-        names = list(self._space.params)
         found: list[Params] = []
-        for centre in centres if names else ():
-            for _ in range(count):
+        for centre in centres:
+            names = [name for name in self._space.params if name in centre]
+            for _ in range(count if names else 0):
                 moved = [name for name in names if self._rng.random() < 2 / len(names)]
                 params = dict(centre)
                 for name in moved or [self._rng.choice(names)]:
                     params[name] = _moved(self._space.params[name], params[name], self._rng, scale)
+                params = self._space.effective(params, self._rng)
                 if self.take(params):
                     found.append(params)
         return found
@@ -148,13 +151,19 @@ def _neighbour(values: tuple[Value, ...], value: Value, rng: random.Random) -> V
     return rng.choice(values)
 
 
-def refusal(feasibility: Feasibility) -> str:
-    """That nothing new was found, and what of those drawn the nearest breaks."""
+def given_up(feasibility: Feasibility, costly: Mapping[str, int], tried: int) -> tuple[str, bool]:
+    """Why nothing new is found after so many trials; and whether there is nothing.
+
+    Else it is said what the nearest of some breaks; of `costly` quantities so many are counted as
+    are named there.
+    """
+    if tried and enumerable(feasibility.space):
+        return f"every configuration was tried: {tried}", True
     pool = Candidates(feasibility, (), "refusal")
-    rng = random.Random("refusal")
-    drawn = pool.fresh(50) or [feasibility.space.draw(rng) for _ in range(50)]
+    rng, draws = random.Random("refusal"), min([50, *costly.values()])
+    drawn = pool.fresh(draws) or [feasibility.space.draw(rng) for _ in range(draws)]
     broken = [max(feasibility.excesses(params).values()) for params in drawn]
     excess, said = min(broken)
     detail = f" ({said})" if excess > 0 else ""
     said = f"none was found that is new and keeps all limits{detail}"
-    return f"{said}; loosen the limit or widen the space"
+    return f"{said}; loosen the limit or widen the space", False

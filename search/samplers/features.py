@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from search.samplers.encoding import Encoding, spans_factors
 Array = NDArray[np.float64]
 Counted = tuple[str, Params, float]  # the quantity, the configuration, the value
 _DRAWS = 200  # configurations that show how a quantity is spread
-_COUNTED = 16  # of them, if it is costly
 _RIDGE = 1e-4
 
 
@@ -32,18 +31,28 @@ class Features:
         limits = task.feasibility.constraints
         functions = {name: quantity for name, (quantity, _) in limits.items()} | dict(task.known)
         self._columns = [
-            _Column(name, function, name in task.costly, self._encode)
+            _Column(name, function, task.costly.get(name), self._encode)
             for name, function in functions.items()
         ]
         for name, params, value in counted:
             if name in functions:
                 self._columns[list(functions).index(name)].recall(params, value)
-        for column in self._columns:
-            column.spread(draws)
         self._draws = draws  # kept, so that no other configuration gets the id of one of them
         self._ready = dict(zip(map(id, draws), self._encode(draws), strict=True))
         self._names = list(functions)
         self._limits = {name: limit for name, (_, limit) in limits.items()}
+        self._spread(task.costly)
+
+    def _spread(self, costly: Mapping[str, int]) -> None:
+        """Find the scale of each column; the costliest see only what keeps the limits of others."""
+        kept, cheap = (
+            list(self._draws),
+            sorted(self._names, key=lambda name: -costly.get(name, len(self._draws))),
+        )
+        for name in cheap:
+            self._columns[self._names.index(name)].spread(kept)
+            if name in self._limits:
+                kept = self.within(kept, (name,)) or kept
 
     @property
     def width(self) -> int:
@@ -66,11 +75,13 @@ class Features:
         column = self._columns[self._names.index(name)]
         return column.values(configurations, self._encoded(configurations))
 
-    def within(self, configurations: Sequence[Params]) -> list[Params]:
-        """Those that keep all limits, as far as is known without costly counting."""
+    def within(
+        self, configurations: Sequence[Params], names: Sequence[str] | None = None
+    ) -> list[Params]:
+        """Those that keep limits (all, or these), as far as is known without costly counting."""
         kept = np.ones(len(configurations), dtype=bool)
-        for name, limit in self._limits.items():
-            kept &= self.quantity(name, configurations) <= limit
+        for name in self._limits if names is None else names:
+            kept &= self.quantity(name, configurations) <= self._limits[name]
         return [params for params, keeps in zip(configurations, kept, strict=True) if keeps]
 
     def news(self) -> list[Counted]:
@@ -86,20 +97,22 @@ class Features:
 class _Column:
     """One quantity."""
 
-    def __init__(self, name: str, function: Quantity, costly: bool, encode: Encoding):
-        self._name, self._function, self._costly = name, function, costly
+    def __init__(self, name: str, function: Quantity, first: int | None, encode: Encoding):
+        self._name, self._function, self._first = name, function, first
         self._encode = encode
         self._exact: dict[str, float] = {}
         self._news: list[Counted] = []
         self._rows: list[Array] = []
+        self._finite: list[float] = []  # values, one for each row
+        self._sign = 1.0  # of the values: what is turned is below 0
         self.log, self._low, self._span = False, 0.0, 1.0
         self._weights: Array | None = None
         self._mean = 0.0
 
     def spread(self, draws: Sequence[Params]) -> None:
         """Find the scale on which the quantity is seen, from what some configurations have."""
-        drawn = draws[: _COUNTED if self._costly else _DRAWS]
-        found = [self._count(params) for params in drawn]
+        drawn = draws[: _DRAWS if self._first is None else self._first]
+        found = [value for params in drawn if math.isfinite(value := self._count(params))]
         low, high = min(found, default=0.0), max(found, default=1.0)
         self.log = spans_factors(low, high)
         self._low, self._span = self._shown(low), max(1e-9, self._shown(high) - self._shown(low))
@@ -112,15 +125,16 @@ class _Column:
         if identity not in self._exact:
             value = float(self._function(params))
             self.recall(params, value)
-            if self._costly:
+            if self._first is not None:
                 self._news.append((self._name, params, value))
         return self._exact[identity]
 
     def recall(self, params: Params, value: float) -> None:
         """Know a value without counting it."""
         self._exact[json.dumps(params)] = value
-        if self._costly:
+        if self._first is not None and math.isfinite(value):
             self._rows.append(self._encode([params])[0])
+            self._finite.append(value)
             self._weights = None
 
     def news(self) -> list[Counted]:
@@ -133,7 +147,7 @@ class _Column:
     def values(self, configurations: Sequence[Params], x: Array) -> Array:
         if not configurations:
             return np.zeros(0)
-        if not self._costly:
+        if self._first is None:
             return np.array([self._count(params) for params in configurations])
         estimated = self._estimated(x)
         known = [self._exact.get(json.dumps(params)) for params in configurations]
@@ -147,12 +161,15 @@ class _Column:
     def _estimated(self, x: Array) -> Array:
         weights = self._weights
         if weights is None:
-            rows = _products(np.array(self._rows))
-            shown = np.array([math.log(max(v, 1e-12)) for v in self._exact.values()])
+            if not self._rows:
+                return np.zeros(len(x))
+            rows, values = _products(np.array(self._rows)), np.array(self._finite)
+            self._sign = -1.0 if np.all(values < 0) else 1.0
+            shown = np.log(np.maximum(self._sign * values, 1e-12))
             gram = rows @ rows.T + _RIDGE * np.eye(len(rows))
             self._mean = float(shown.mean())
             self._weights = weights = rows.T @ np.linalg.solve(gram, shown - self._mean)
-        return np.exp(np.clip(_products(x) @ weights + self._mean, -60, 60))
+        return self._sign * np.exp(np.clip(_products(x) @ weights + self._mean, -60, 60))
 
 
 def _products(x: Array) -> Array:

@@ -18,10 +18,12 @@ def load(name: str, task: Task, pruner: str | None = None) -> Sampler:
     return OptunaSampler(task, name, pruner)
 
 
-def mistakes(name: str, pruner: str | None) -> list[str]:
-    """What is wrong with the names of a sampler and its pruner."""
+def mistakes(name: str, pruner: str | None, objectives: int = 1) -> list[str]:
+    """What is wrong with the names of a sampler and its pruner, for so many objectives."""
     task = Task(
-        feasibility=Feasibility(Space(params={"x": Integer(0, 1)}), 1), learned=("y",), max_epochs=9
+        feasibility=Feasibility(Space(params={"x": Integer(0, 1)}), 1),
+        learned=tuple(map(str, range(objectives))),
+        max_epochs=9,
     )
     try:
         load(name, task, pruner)

@@ -2,9 +2,13 @@
 
 What a sampler left with its suggestions, and those that were refused, are noted with the decisions
 and come back in their places, so that the mirror of a resumed sweep is that of an unbroken one.
+
+A sampler is asked for all parameters, since most of Optuna's know no others than what all trials
+have; what of that has no effect stays in the mirror, where trials that lack it have drawn values.
 """
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -46,7 +50,10 @@ class Mirror:
         self._begun[place] = cast(Any, trial)._trial_id
         study_id = cast(Any, self.study)._study_id
         of_study = dict(self._storage.get_study_system_attrs(study_id))
-        return {"attributes": self.attributes(trial), "of_study": of_study}
+        told = {"attributes": self.attributes(trial), "of_study": of_study}
+        kept = self._task.feasibility.space.effective(trial.params)
+        idle = {name: value for name, value in trial.params.items() if name not in kept}
+        return told | ({"without_effect": idle} if idle else {})
 
     def attributes(self, trial: optuna.Trial) -> dict[str, Any]:
         return dict(self._storage.get_trial(cast(Any, trial)._trial_id).system_attrs)
@@ -71,7 +78,10 @@ class Mirror:
             self._add(TrialState.PRUNED, params, attributes)
         for name, value in why.get("of_study", {}).items():
             self._storage.set_study_system_attr(cast(Any, self.study)._study_id, name, value)
-        return self._add(TrialState.RUNNING, trial.params, why.get("attributes", {}))
+        rng, space = random.Random(trial.number), self._task.feasibility.space
+        drawn = {name: domain.draw(rng) for name, domain in space.params.items()}
+        params = {**drawn, **why.get("without_effect", {}), **trial.params}
+        return self._add(TrialState.RUNNING, params, why.get("attributes", {}))
 
     def _add(self, state: TrialState, params: Params, attributes: Mapping[str, Any]) -> int:
         template = create_trial(

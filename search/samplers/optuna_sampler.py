@@ -21,6 +21,7 @@ from search.record import State
 from search.samplers import Resume, Seen, Start, Task, Verdict, below_quota, rungs
 from search.samplers.candidates import Candidates, Params
 from search.samplers.mirror import Mirror, Refused
+from search.samplers.supply import Supply
 from spaces.space import nearest
 
 _BATCHES, _BATCH = 20, 300  # what is drawn then, while nothing of it keeps the limits
@@ -92,9 +93,11 @@ class OptunaSampler:
             made = PRUNERS[pruner](task.max_epochs) if pruner in PRUNERS else None
         # what is asked for and refused has numbers too, from which verdicts may not follow
         self._asked, self._judged = Mirror(task, None), Mirror(task, made)
+        self._supply = Supply(task)
 
     def restore(self, why: Mapping[str, Any]) -> None:
         """What was refused, and what the sampler noted of what was not."""
+        self._supply.restore(why)
         if "place" in why:
             self._asked.recall(why)
 
@@ -142,18 +145,24 @@ class OptunaSampler:
         why: dict[str, Any] = {"because": self._name, "place": len(seen), "refused": refused}
         for _ in range(_REJECTIONS):
             trial = mirror.study.ask(mirror.distributions)
-            params = {**space.fixed, **trial.params}
+            params = space.effective({**space.fixed, **trial.params})
             if pool.take(params) and self._keeps(trial, params):
                 return Start(params, why | mirror.begin(trial, len(seen)))
             mirror.study.tell(trial, state=TrialState.PRUNED)
-            refused.append([params, mirror.attributes(trial)])
+            refused.append([dict(trial.params), mirror.attributes(trial)])
+        params = self._drawn(pool, seen, number)
+        return None if params is None else Start(params, why | self._supply.news())
+
+    def _drawn(self, pool: Candidates, seen: Sequence[Seen], number: int) -> Params | None:
+        """A random configuration; if quantities are costly, by estimates of them."""
+        if self._task.costly:
+            self._supply.begin(seen, number)
+            return self._supply.far(1)
         for _ in range(_BATCHES):
             drawn = pool.fresh(_BATCH)
             params = next(filter(self._task.feasibility.holds, drawn), None)
-            if params is not None:
-                return Start(params, why)
-            if len(drawn) < _BATCH:
-                break
+            if params is not None or len(drawn) < _BATCH:
+                return params
         return None
 
     def _keeps(self, trial: optuna.Trial, params: Params) -> bool:

@@ -86,10 +86,8 @@ class Supply:
 
     def keeps(self, params: Params) -> bool:
         """Whether a configuration keeps all limits, counted exactly."""
-        if not self._task.feasibility.holds(params):
-            return False
-        self.features.learn(params)
-        return True
+        self.features.learn(params)  # also of what breaks one: estimates become better
+        return self._task.feasibility.holds(params)
 
     def costs(self, configurations: Sequence[Params]) -> Array:
         """The objectives known before training, (n, M)."""

@@ -56,7 +56,6 @@ def make_plan(home: Path, trials: int) -> Plan:
         trials=trials,
         patience=10,
         seed=0,
-        max_gflops=None,
         published=0,
         settings=SETTINGS,
     )

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from search.mlflow_store import client_of
-from search.plan import OBJECTIVE, Plan
+from search.plan import Plan
 from search.projection import Projection
 from search.record import Record, State
 from search.sampling import create
@@ -55,7 +55,6 @@ def _plan(**changes) -> Plan:
         "trials": 4,
         "patience": 10,
         "seed": 0,
-        "max_gflops": None,
         "published": 0,
         "settings": {"grid": 7},
         "sampler": "random",
@@ -128,9 +127,9 @@ def write_trial() -> Callable[..., list[dict]]:
 def _reopened(folder: Path, plan: Plan) -> SweepStudy:
     """The study of `plan` in the sweep's folder, with a storage of its own."""
     return SweepStudy(
-        create(plan.sweep, OBJECTIVE, StudyFile(SweepFolder(folder)).storage()),
+        create(plan.sweep, plan.directions, StudyFile(SweepFolder(folder)).storage()),
         plan.searched,
-        directions=OBJECTIVE,
+        directions=plan.directions,
         max_epochs=plan.epochs,
         image_size=plan.image_size,
         trials=plan.trials,

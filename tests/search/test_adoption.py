@@ -6,10 +6,11 @@ import pytest
 
 from search.adoption import adopt
 from search.reading import reopened
-from search.record import State
+from search.record import State, config_hash
 from search.study_file import StudyFile
 from search.sweep_folder import SweepFolder
 from trainables import checkpoint, records
+from trainables.config import TrialConfig
 from trainables.errors import BadRequestError, StorageError
 from trainables.home import Home
 
@@ -29,7 +30,7 @@ def lost(whole_sweep):
 
 def adopted(made, plan=None):
     study = made.study()._study
-    return adopt(study, plan or made.plan, SweepFolder(made.folder))
+    return adopt(study, plan or made.plan, SweepFolder(made.folder), {})
 
 
 def commit_of(lost, key):
@@ -73,7 +74,7 @@ def test_an_older_copy_gets_the_trials_it_does_not_know(lost):
     (lost.folder / "trials").rename(others)
     one.parent.mkdir()
     (others / first.key).rename(one)
-    assert adopt(study, lost.plan, SweepFolder(lost.folder)) == [first.key]
+    assert adopt(study, lost.plan, SweepFolder(lost.folder), {}) == [first.key]
     for path in others.iterdir():
         path.rename(one.parent / path.name)
     assert adopted(lost) == [record.key for record in lost.before[1:]]
@@ -89,6 +90,26 @@ def test_numbers_of_new_trials_do_not_meet_those_of_folders(lost):
     record = study.next()
     assert record.number > max(r.number for r in lost.before)
     assert record.key not in {r.key for r in lost.before}
+
+
+def test_what_has_no_effect_is_adopted_only_from_trials_that_were_asked_it(lost):
+    """A folder has the values of the recipe; an earlier version asked for all of them."""
+    place = SweepFolder(lost.folder)
+    first = next(r for r in lost.before if r.params["schedule"] == "cosine")
+    for record in lost.before:
+        records.replace_json(
+            place.trial(record.key).config,
+            TrialConfig.from_flat(lost.plan.flat(record.params)).flat(),
+        )
+    asked = {**first.params, "gamma": 0.1, "step_size": 3}
+    key = f"00009-{config_hash(asked)[:8]}"
+    older = place.trial(key)
+    place.trial(first.key).path.rename(older.path)
+    records.replace_json(older.config, TrialConfig.from_flat(lost.plan.flat(asked)).flat())
+    adopted(lost)
+    params = {record.key: record.params for record in lost.study().accepted}
+    assert params.pop(key) == asked
+    assert params == {r.key: r.params for r in lost.before if r != first}
 
 
 @pytest.mark.parametrize("changes", [{"epochs": 7}, {"image_size": 112}, {"seed": 3}])

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from search import dry_run, forecast, run, sampled
-from search.footprint import Footprint, counter, footprint
+from search.costs import counts
+from search.footprint import Footprint, footprint
 from search.forecast import Range
 from search.record import State
 from trainables import records
@@ -47,7 +48,7 @@ def test_everything_is_told_and_nothing_is_made(tmp_path, capsys):
         "constant: dropout=0.1 grid=7",
         "rules: grid divides image_size; heads divides dim",
         "  kept by 2000 of 2000 random draws, 100 % (95 % interval 99.8 to 100 %)",
-        "limits: gflops 0.08",
+        "limits: at most 0.08 GFLOPs",
         "of what keeps the rules, kept by 60 of 60 random draws",
         "published points: 26, of which 26 lie in the space; up to 2",
         "objectives: valid_top1 (max)",
@@ -122,6 +123,26 @@ def test_epochs_of_a_sweep(make_plan, changes, expected):
     assert found == expected
 
 
+def test_epochs_without_a_number_of_trials_and_with_repeats(make_plan):
+    assert forecast.epochs(make_plan(trials=None, hours=2.0)) is None
+    assert forecast.epochs(make_plan(trials=None, total_epochs=40)) == Range(40, 40, 40)
+    twice = make_plan(trials=8, epochs=27, repeats=2)
+    assert forecast.epochs(twice) == Range(216 + 81, 216 + 81, 216 + 81)
+
+
+def test_hours_are_the_most_that_it_takes(tmp_path, capsys):
+    home = tmp_path / "home"
+    small = ["--home", home, "--set", *SMALL, "--lanes", 1]
+    code, told, _ = said(capsys, *small, "--hours", 0.001, "--trials", 500)
+    assert code == 0
+    assert "  at most 0.001 h\n" in told
+    assert "time: 0 min 04 s (0 min 04 s to 0 min 04 s) of training" in told
+    code, told, _ = said(capsys, *small, "--hours", 2)
+    assert code == 0
+    assert "budget: as many trials of at most 6 epochs" in told
+    assert "time: what the budget says" in told
+
+
 def trained(home, plan, key, images_per_s, device="cpu", workers=1):
     """A trial's folder, as far as its speed is told by it."""
     folder = home.path / plan.sweep / "trials" / key
@@ -134,7 +155,7 @@ def trained(home, plan, key, images_per_s, device="cpu", workers=1):
     records.replace_json(folder / "provenance.json", about)
     lines = [{"epoch": n, "train_images_per_s": s} for n, s in enumerate(images_per_s, 1)]
     records.replace_lines(folder / "metrics.jsonl", lines)
-    return counter(plan)(params)["gflops"]
+    return counts(plan)(params).gflops
 
 
 def test_time_rests_on_earlier_trials_of_the_variant(tmp_path, make_plan):
@@ -165,9 +186,9 @@ def test_seconds_of_an_epoch():
 def test_the_footprint_of_a_configuration(make_plan):
     plan = make_plan()
     params = plan.searched.draw(random.Random(1)) | {"dim": 64, "heads": 2}
-    found = footprint(plan, params, counter(plan))
-    more = footprint(plan, params | {"batch_size": 2 * params["batch_size"]}, counter(plan))
-    weights = 4 * counter(plan)(params)["params"]
+    found = footprint(plan, params, counts(plan))
+    more = footprint(plan, params | {"batch_size": 2 * params["batch_size"]}, counts(plan))
+    weights = 4 * counts(plan)(params).params_total
     assert (found.weights_bytes, found.commit_bytes) == (weights, 4 * weights)
     assert more.training_bytes - 4 * weights == pytest.approx(
         2 * (found.training_bytes - 4 * weights)
@@ -176,7 +197,7 @@ def test_the_footprint_of_a_configuration(make_plan):
 
 @pytest.mark.slow
 def test_a_space_without_a_configuration_within_the_limits(make_plan, tiny_data, tmp_path):
-    plan = make_plan(max_gflops=1e-9, trials=2)
+    plan = make_plan(limits={"gflops": 1e-9}, trials=2)
     found = sampled.sample(plan)
     assert found.limits.are == 0
     assert found.limits.of > 0

@@ -65,8 +65,11 @@ def test_a_trial_that_was_left_paused_is_explained(paused_sweep, capsys):
 
 def test_the_best_is_that_of_its_time(paused_sweep):
     study = paused_sweep.study()
-    assert explain.best_at(study, 0) is None, "nothing was known at the first decision"
-    values = [best[1] for number in range(1, 8) if (best := explain.best_at(study, number))]
+    assert explain.best_at(study, paused_sweep.plan, 0) is None, (
+        "nothing was known at the first decision"
+    )
+    known = [explain.best_at(study, paused_sweep.plan, number) for number in range(1, 8)]
+    values = [best[1] for best in known if best]
     assert values == sorted(values)
     assert values[0] == 0.51
 

@@ -13,7 +13,6 @@ from reports.mlflow_contract import sweep_id
 from search import run as search_run
 from search import verify
 from search.identity import Identity, claim, planned
-from search.plan import OBJECTIVE
 from search.projection import Projection, runs_of_trials
 from search.reading import reopened
 from search.record import State
@@ -36,10 +35,10 @@ def shared(tmp_path, study_db):
 def opened(url, plan, home):
     """The study of `plan` for a home, claimed as a sweep claims it, with one trial."""
     folder = SweepFolder.of(home, plan.sweep)
-    stored = create(plan.sweep, OBJECTIVE, url)
+    stored = create(plan.sweep, plan.directions, url)
     claim(stored, plan, folder, shared=True)
     study = SweepStudy(
-        stored, plan.searched, directions=OBJECTIVE, max_epochs=3, trials=plan.trials
+        stored, plan.searched, directions=plan.directions, max_epochs=3, trials=plan.trials
     )
     return study, folder
 
@@ -155,8 +154,8 @@ def test_a_lost_plan_is_not_taken_from_another_homes_study(tmp_path, shared, mak
 
 def test_an_earlier_study_of_another_home_is_not_adopted(tmp_path, shared, make_plan):
     plan = make_plan()
-    stored = create(plan.sweep, OBJECTIVE, shared)
-    SweepStudy(stored, plan.searched, directions=OBJECTIVE, max_epochs=3).next()
+    stored = create(plan.sweep, plan.directions, shared)
+    SweepStudy(stored, plan.searched, directions=plan.directions, max_epochs=3).next()
     with pytest.raises(BadRequestError, match="a sweep in another home"):
         opened(shared, plan, Home(tmp_path / "two"))
     home = Home(tmp_path / "one")

@@ -14,8 +14,10 @@ import pytest
 
 from reports.build import build
 from search import verify
+from search.allowance import Allowance
 from search.reading import reopened
 from search.record import State
+from search.settings import described
 from search.study_file import StudyFile
 from search.sweep_folder import SweepFolder, sweeps
 from trainables.home import Home
@@ -42,10 +44,25 @@ def test_trials_are_known_and_the_sweep_can_be_extended(old_home):
     assert found == [State.COMPLETE, State.STOPPED, State.FAILED, State.INFEASIBLE]
     assert not study.unfinished
     assert plan.differences(replace(plan, trials=5)) == []
-    study.trials = 5
+    study.allowance = Allowance(trials=5)
     record = study.next()
     assert record is not None
     assert record.key not in {r.key for r in study.accepted[:4]}
+
+
+def test_it_goes_on_although_conditions_are_new(old_home):
+    """Its trials have values without effect, their keys are made of these too."""
+    plan, study = reopened(old_home, "small", None)
+    space = plan.searched
+    assert any(r.params != space.effective(r.params) for r in study.accepted)
+    older = replace(plan, space=described(replace(space, conditions={})))
+    now = replace(plan, space=described(space))
+    assert older != now
+    assert older.differences(now) == now.differences(older) == []
+    other = replace(plan, space=described(space.fix({"depth": 4})))
+    assert older.differences(other) != []
+    changed = replace(space, conditions={"gamma": space.conditions["gamma"]})
+    assert now.differences(replace(plan, space=described(changed))) != []
 
 
 def test_a_damaged_study_has_its_good_copy(old_home):

@@ -22,7 +22,7 @@ def mistakes(size=56, /, variant="linformer", **settings):
 
 
 def test_saved_and_loaded(make_plan, tmp_path):
-    plan = make_plan(settings={"grid": 7, "shared_kv": True, "lr": 3e-4}, max_gflops=0.125)
+    plan = make_plan(settings={"grid": 7, "shared_kv": True, "lr": 3e-4}, limits={"gflops": 0.125})
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"], "no draft is left"
@@ -59,7 +59,8 @@ def test_every_difference_is_shown_with_both_values(make_plan):
 
 def test_what_may_change(make_plan):
     free = {"trials": 99, "published": 3, "data": "/elsewhere"}
-    free |= {"total_epochs": 7, "sampler": "tpe", "pruner": "median"}
+    free |= {"total_epochs": 7, "sampler": "tpe", "pruner": "median", "repeats": 3}
+    free |= {"hours": 1.5, "gpu_hours": 8.0, "target": 0.95, "until_settled": True}
     assert make_plan().differences(make_plan(**free)) == []
     others = {field.name for field in dataclasses.fields(Plan)} - free.keys()
     for name in others - {"settings"}:
@@ -249,7 +250,7 @@ def test_settings_of_a_recipe_that_is_none_are_told():
         ({"epochs": "many"}, "epochs must be int, given 'many'"),
         ({"image_size": 56.5}, "image_size must be int"),
         ({"trials": True}, "trials must be int"),
-        ({"max_gflops": "1"}, "max_gflops must be float or nothing"),
+        ({"limits": {"gflops": "1"}}, "limits: gflops must be a number"),
         ({"settings": [1]}, "settings must be an object"),
         ({"settings": {"grid": [7]}}, "grid must be a value"),
         ({"variant": "nonsense"}, "unknown variant 'nonsense'"),

@@ -42,7 +42,7 @@ SWEEPS = {
     "a costly limit": {
         "directions": {"y": "max"},
         "constraints": {"size": (size, 20.0)},
-        "costly": frozenset({"size"}),
+        "costly": {"size": 16},
     },
     "a known objective": {"directions": {"y": "max", "size": "min"}, "known": {"size": size}},
     "two learned": {"directions": {"y": "max", "z": "min"}},
@@ -103,7 +103,7 @@ def replayed(study, task, sampler, trials):
     begun, known, whys, asked = {}, {}, [], 0
     for decision, record in noted:
         known |= {number: (epoch, State(state)) for number, epoch, state in decision["news"]}
-        roster = Roster(study._directions, task.learned)
+        roster = Roster(study._directions, task.learned, task.feasibility.space)
         for number, one in begun.items():
             epoch, state = known[number]
             curve = {e: values for e, values in one.curve.items() if e <= epoch}
@@ -141,7 +141,7 @@ def task_of(settings, seed=5):
         known={name: lessened(f, directions[name]) for name, f in known.items()},
         max_epochs=EPOCHS,
         seed=seed,
-        costly=settings.get("costly", frozenset()),
+        costly=settings.get("costly", {}),
     )
 
 

@@ -1,5 +1,6 @@
 """What came of a sweep: read from its study, its folders and its report; nothing is trained."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,14 @@ def test_the_best_is_complete_if_any_is(make_plan):
     assert of(make_plan, [trial(0, None, State.FAILED)]).best is None
     tied = [trial(0, 0.6, params=20), trial(1, 0.6, params=10)]
     assert of(make_plan, tied).best == tied[1]
+
+
+def test_a_repeat_is_no_other_trial(make_plan):
+    first = trial(0, 0.6, params=9, gflops=1)
+    lucky = dataclasses.replace(trial(1, 0.7, params=9, gflops=1), repeat_of=first.key)
+    found = of(make_plan, [first, lucky])
+    assert found.best == first
+    assert found.front == [first]
 
 
 def test_with_one_objective_costs_are_on_the_front(make_plan):

@@ -37,6 +37,7 @@ def test_a_lane_gets_a_trial_and_nothing_of_the_crew(searcher, study, empty_swee
         "directory": str(empty_sweep.folder / "trials" / record.key),
         "known_epoch": 0,
         "stages": str(empty_sweep.folder / "stages"),
+        "quiet": str(empty_sweep.folder / "quiet"),
     }
 
 

@@ -610,7 +610,7 @@ def lived(storage, sampler, seed, life=-1):
     """Open the sweep on `storage` and drive it until it ends or is killed; whether it ended."""
     storage.life = -1
     study = Bench(lambda: storage).open(
-        trials=9, seed=seed, constraints=LIMITS, costly=frozenset({"cost"}), sampler=sampler
+        trials=9, seed=seed, constraints=LIMITS, costly={"cost": 16}, sampler=sampler
     )
     study.enqueue(POINTS)
     storage.life = life

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from search.record import Record, State
-from search.terminal import View, best, chatter_to, duration, parameters, percent, reasons, short
+from search.terminal import View, best, chatter_to, duration, parameters, reasons, short
 
 PARAMS = {"depth": 6, "dim": 64, "heads": 2, "shared_kv": True, "lr": 0.000123456, "dropout": 0.1}
 
@@ -42,12 +42,6 @@ def printed(console):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
-
-
-def test_percent():
-    assert percent(0.91234) == "91.23 %"
-    assert percent(0.0) == "0.00 %"
-    assert percent(None) == "-"
 
 
 def test_short_values():
@@ -157,6 +151,35 @@ def test_the_best_trials_are_in_order(make_plan):
     assert [row[0] for row in rows] == [f"0000{i}-abc" for i in (2, 5, 3, 4, 1)]
     assert rows[0][1:7] == ["complete", "90.00", "%", "85.00", "%", "0.0123"]
     assert rows[1][4:6] == ["-", "-"]
+
+
+def test_of_several_objectives_the_front_is_shown(make_plan):
+    plan = make_plan(objectives=("valid_top1", "gflops"))
+    costs = ((0.9, 0.3), (0.7, 0.1), (0.8, 0.4), (0.6, 0.05))
+    trials = [
+        record(i, State.COMPLETE, value=value, known={"gflops": gflops})
+        for i, (value, gflops) in enumerate(costs, 1)
+    ]
+    console = screen(terminal=False)
+    console.print(best(trials, plan))
+    title, heads, *rows = [line.split() for line in printed(console).splitlines()]
+    assert " ".join(title) == "the front: 3 trials that none beats in everything"
+    assert heads == ["trial", "state", "valid_top1", "gflops", "test", "parameters"]
+    assert [row[0] for row in rows] == [f"0000{i}-abc" for i in (1, 2, 4)]
+    assert rows[0][2:6] == ["90.00", "%", "0.3", "G"]
+
+
+def test_what_shall_be_small_is_ranked_so(make_plan):
+    plan = make_plan(objectives=("valid_loss",))
+    trials = [record(i, State.COMPLETE, value=v) for i, v in enumerate((0.5, 0.25, 0.75), 1)]
+    console = screen(terminal=False)
+    console.print(best(trials, plan))
+    _, *rows = [line.split() for line in printed(console).splitlines()]
+    assert [(row[0], row[2]) for row in rows] == [
+        ("00002-abc", "0.25"),
+        ("00001-abc", "0.5"),
+        ("00003-abc", "0.75"),
+    ]
 
 
 def test_no_credential_of_chatter_is_in_the_log(tmp_path, capfd):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from search.request import parser
+from search.options import parser
 from search.words import parsed, words
 from trainables.errors import BadRequestError
 
@@ -38,6 +38,13 @@ def test_every_option_of_the_command_line_can_be_given():
     assert (given.patience, given.disk_limit) == ("7", "2GB")
     kept = parser().parse_args(["linformer", *words({"keep_weights": True, "sampler": "tpe"})])
     assert (kept.keep_weights, kept.sampler) == (True, "tpe")
+
+
+def test_objectives_and_ranges_go_the_same_way(tmp_path):
+    more = {"objectives": ["gflops", "valid_top1"], "settings": {"lr": "1e-4:1e-3:log"}, "hours": 2}
+    asked = parsed(["linformer", *words({"home": tmp_path} | more)])
+    assert asked.objectives == ("valid_top1", "gflops")
+    assert (asked.hours, asked.settings, list(asked.domains)) == (2.0, {}, ["lr"])
 
 
 def test_all_mistakes_at_once(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.feasibility import Feasibility
-from search.samplers.candidates import Candidates, refusal
+from search.samplers.candidates import Candidates, given_up
 from spaces.rules import AtMost, Divides
 from spaces.space import Choice, Integer, Real, Space
 
@@ -135,10 +135,12 @@ def test_a_grid_has_the_ends_and_the_middle_first():
 def test_the_nearest_refusal_is_said():
     space = Space(params={"n": Integer(1, 5)})
     limits = {"n": (lambda params: params["n"], 0.5)}
-    assert refusal(Feasibility(space, 1, limits)) == (
+    assert given_up(Feasibility(space, 1, limits), {}, 0) == (
         "none was found that is new and keeps all limits (n 1 exceeds the limit 0.5); "
-        "loosen the limit or widen the space"
+        "loosen the limit or widen the space",
+        False,
     )
-    assert "(" not in refusal(Feasibility(space, 1))
+    assert "(" not in given_up(Feasibility(space, 1), {}, 0)[0]
+    assert given_up(Feasibility(space, 1), {}, 5) == ("every configuration was tried: 5", True)
     never = Space(params={"n": Integer(5, 6), "m": Integer(7, 9)}, rules=(Divides("n", "m"),))
-    assert "n divides m" in refusal(Feasibility(never, 1))
+    assert "n divides m" in given_up(Feasibility(never, 1), {}, 0)[0]

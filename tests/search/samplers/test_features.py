@@ -46,7 +46,7 @@ def features(cost, *, costly, limit=None, counted=()):
         learned=("y",),
         known=known,
         max_epochs=9,
-        costly=frozenset({"cost"}) if costly else frozenset(),
+        costly={"cost": 16} if costly else {},
     )
     return Features(task, Candidates(feasibility, (), "spread").fresh(200), counted)
 
@@ -132,7 +132,7 @@ def test_a_sweep_counts_exactly_only_what_it_begins():
     """Besides the sixteen that the estimates begin with, and the few that an estimate misjudged."""
     cost, begun = Counted(), set()
     feasibility = Feasibility(SPACE, 224, {"cost": (cost, 1.0)})
-    task = Task(feasibility=feasibility, learned=("y",), max_epochs=9, costly=frozenset({"cost"}))
+    task = Task(feasibility=feasibility, learned=("y",), max_epochs=9, costly={"cost": 16})
     sampler = FreezeThaw(task)
     seen = []
     for number in range(25):
@@ -151,7 +151,7 @@ def test_nothing_to_count_is_no_harm():
         feasibility=Feasibility(SPACE, 224, {"cost": (Counted(), 1.0)}),
         learned=("y",),
         max_epochs=9,
-        costly=frozenset({"cost"}),
+        costly={"cost": 16},
     )
     found = Features(task, [])
     assert found.within([]) == []

@@ -83,6 +83,7 @@ def busy_cores():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_planted_load_is_in_the_row_and_under_the_printed_table(tmp_path):
     with load():
         found = row(tmp_path)
@@ -93,6 +94,7 @@ def test_a_planted_load_is_in_the_row_and_under_the_printed_table(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_load_that_starts_halfway_is_in_the_row(tmp_path, monkeypatch):
     source = HALFWAY.format(folder=str(tmp_path))
     monkeypatch.setattr(fresh, "_COMMAND", (sys.executable, "-c", source))
@@ -107,6 +109,7 @@ def test_a_load_that_starts_halfway_is_in_the_row(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_without_a_load_the_row_is_clean(tmp_path):
     if busy_cores() > QUIET_CORES:
         pytest.skip("other programs use this machine")

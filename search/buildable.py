@@ -1,0 +1,98 @@
+"""Whether a space holds what can be trained: its values alone, and together at an image size."""
+
+import random
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from spaces.space import Choice, Domain, Integer, Real, Space, Value
+from trainables.recipe import TRAINING
+
+_DRAWS = 2000
+_VALUES = 10  # of a choice, that are looked at one by one
+_SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested if the given one does not fit
+
+
+def space_mistakes(space: Space, image_size: int, widened: Collection[str]) -> list[str]:
+    """What is wrong with a space at an image size.
+
+    Of the parameters in `widened` the ends, or all values, are looked at too: nobody has tried
+    them.
+    """
+    draws = [space.draw(random.Random(i)) for i in range(_DRAWS)]
+    if wrong := _impossible(space, draws[0], image_size, widened):
+        return wrong
+    broken: list[list[str]] = []
+    for draw in draws:
+        try:
+            broken.append(space.broken(draw, image_size))
+        except (ArithmeticError, TypeError, ValueError) as error:  # a rule cannot compute with it
+            said = f"a rule cannot be judged ({error}): {draw}"
+            return _unbuildable(space, draw, image_size) or [said]
+    if all(broken):
+        (commonest, _), *_ = Counter(rule for rules in broken for rule in rules[:1]).most_common(1)
+        sizes = [s for s in _SIZES if any(not space.broken(d, s) for d in draws)]
+        hint = f"; image sizes that work: {', '.join(map(str, sizes))}" if sizes else ""
+        return [f"no configuration at {image_size} px keeps the rules, such as: {commonest}{hint}"]
+    kept = [draw for draw, rules in zip(draws, broken, strict=True) if not rules]
+    return _unbuildable(space, kept[0], image_size) or _odd_values(space, kept, image_size, widened)
+
+
+def _impossible(
+    space: Space, drawn: Mapping[str, Value], image_size: int, widened: Collection[str]
+) -> list[str]:
+    """Values that a trial cannot have, whatever the others are."""
+    from trainables.config import TrialConfig
+
+    task = {"model": space.model, "data": "", "image_size": image_size, "epochs": 1}
+    tried = [drawn]
+    tried += [{**drawn, name: v} for name in widened for v in _ends(space.params[name])]
+    wrong: dict[str, None] = {}
+    for params in tried:
+        try:
+            TrialConfig.from_flat({**task, **params})
+        except ValueError as error:
+            wrong[str(error)] = None
+    return list(wrong)
+
+
+def _odd_values(
+    space: Space, kept: list[dict[str, Value]], image_size: int, widened: Collection[str]
+) -> list[str]:
+    """Values of the model with which a configuration that keeps the rules cannot be built."""
+    from trainables import fields
+
+    of_training = {name for kind in TRAINING for name in fields.names(kind)}
+    wrong: dict[str, None] = {}
+    for name in sorted(set(widened) - of_training):
+        for value in _ends(space.params[name]):
+            alike = (space.effective({**drawn, name: value}) for drawn in kept if name in drawn)
+            params = next((p for p in alike if not space.broken(p, image_size)), None)
+            if params is None and isinstance(space.params[name], Choice):
+                wrong[f"{name}={value}: no configuration at {image_size} px keeps the rules"] = None
+            elif params is not None:
+                wrong |= dict.fromkeys(_unbuildable(space, params, image_size))
+    return list(wrong)
+
+
+def _ends(domain: Domain) -> list[Value]:
+    match domain:
+        case Choice():
+            return list(domain.values[:_VALUES])
+        case Integer() | Real():
+            return list(dict.fromkeys((domain.low, domain.high)))
+        case _:
+            raise TypeError(f"{domain!r} is no domain of a space")
+
+
+def _unbuildable(space: Space, params: Mapping[str, Value], image_size: int) -> list[str]:
+    """Why a configuration that keeps the rules cannot be built, since constants may forbid it."""
+    import torch
+
+    from trainables import models
+
+    try:
+        with torch.device("meta"):
+            models.build(space.model, params, image_size=image_size, num_classes=2)
+    except ValueError as error:
+        return [str(error)]
+    return []

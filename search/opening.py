@@ -1,0 +1,37 @@
+"""The study of a sweep, as its plan says."""
+
+import math
+
+import optuna
+
+from search import exhaustion
+from search.clock import Clocks
+from search.plan import Plan
+from search.quantities import Quantities
+from search.study import SweepStudy
+
+
+def study_of(
+    stored: optuna.Study, plan: Plan, clocks: Clocks, quantities: Quantities
+) -> SweepStudy:
+    """What `stored` holds of the sweep of `plan`, and goes on with it."""
+    study = SweepStudy(
+        stored,
+        plan.searched,
+        directions=plan.directions,
+        max_epochs=plan.epochs,
+        image_size=plan.image_size,
+        trials=math.inf if plan.trials is None else plan.trials,
+        epochs=math.inf if plan.total_epochs is None else plan.total_epochs,
+        target=plan.target,
+        clocks=clocks.all,
+        repeats=plan.repeats,
+        seed=plan.seed,
+        constraints=quantities.constraints,
+        known=quantities.known,
+        costly=quantities.costly,
+        sampler=plan.sampler,
+        pruner=plan.pruner,
+    )
+    exhaustion.recall(stored, study)
+    return study
