@@ -149,7 +149,7 @@ def _start(address: str | None, folder: Path | None, tell: Callable[[str], None]
             return
 
 
-def _needs(asked: Resources, gpus_exist: bool) -> tuple[int, float, float]:
+def lane_needs(asked: Resources, gpus_exist: bool) -> tuple[int, float, float]:
     """Workers of a lane, and CPUs and GPUs of a worker; what is not asked for is chosen."""
     gpus = float(gpus_exist) if asked.gpus_per_worker is None else asked.gpus_per_worker
     return asked.workers or 1, asked.cpus_per_worker or 1.0, gpus
@@ -157,7 +157,7 @@ def _needs(asked: Resources, gpus_exist: bool) -> tuple[int, float, float]:
 
 def _fitting(nodes: Sequence[Mapping[str, float]], asked: Resources) -> int:
     """How many lanes the nodes hold, each worker on one node."""
-    workers, cpus, gpus = _needs(asked, any(node.get("GPU", 0) for node in nodes))
+    workers, cpus, gpus = lane_needs(asked, any(node.get("GPU", 0) for node in nodes))
     needs = {name: need for name, need in (("CPU", cpus), ("GPU", gpus)) if need}
     places = sum(
         min(int(node.get(name, 0) / need + 1e-9) for name, need in needs.items()) for node in nodes
@@ -167,7 +167,7 @@ def _fitting(nodes: Sequence[Mapping[str, float]], asked: Resources) -> int:
 
 def _refusal(nodes: Sequence[Mapping[str, float]], asked: Resources) -> ResourceError:
     total = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
-    workers, cpus, gpus = _needs(asked, total["GPU"] > 0)
+    workers, cpus, gpus = lane_needs(asked, total["GPU"] > 0)
     said = (
         f"{asked.lanes or 1} lane(s) of {workers} worker(s) with {cpus:g} CPU and "
         f"{gpus:g} GPU each do not fit: there are {len(nodes)} node(s) with "
@@ -180,10 +180,22 @@ def _refusal(nodes: Sequence[Mapping[str, float]], asked: Resources) -> Resource
 
 def precheck(asked: Resources) -> None:
     """Refuse what this machine does not have before an embedded Ray is started."""
-    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(gpus)}
-    if _fitting([here], asked) < (asked.lanes or 1):
-        raise _refusal([here], asked)
+    if lanes_here(asked) < (asked.lanes or 1):
+        raise _refusal([_here()], asked)
+
+
+def gpus_here() -> int:
+    """How many GPUs this machine has."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def lanes_here(asked: Resources) -> int:
+    """How many lanes this machine has room for."""
+    return _fitting([_here()], asked)
+
+
+def _here() -> dict[str, float]:
+    return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(gpus_here())}
 
 
 def crews(asked: Resources, trials: int | None) -> Crews:
@@ -204,7 +216,7 @@ def crews(asked: Resources, trials: int | None) -> Crews:
         if time.monotonic() >= end:
             raise _refusal(nodes, asked)
         time.sleep(1)
-    workers, cpus, gpus = _needs(asked, has_gpus())
+    workers, cpus, gpus = lane_needs(asked, has_gpus())
     return Crews(
         lanes=asked.lanes or max(1, min(fitting, trials or fitting)),
         workers=workers,

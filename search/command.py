@@ -16,6 +16,7 @@ COMMANDS = {
     "run": ("search.run", "run, continue or extend a sweep"),
     "measure": ("search.measure", "measure what trials or models cost"),
     "verify": ("search.verify", "check that study, folders and MLflow agree"),
+    "status": ("search.status", "say how far sweeps are, and what they take on disk"),
     "explain": ("search.explain", "say why a trial was suggested, paused or stopped"),
     "report": ("reports.build", "write the report of a sweep"),
     "ui": ("search.ui", "show the sweeps in MLflow"),

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from reports.build import build
 from reports.mlflow_contract import address, explained
-from search import cluster, exhaustion, measuring, objectives, tuner
+from search import cluster, disk, exhaustion, measuring, objectives, tuner
 from search.adoption import adopt
 from search.clock import Clocks
 from search.costs import Costs
@@ -22,6 +22,7 @@ from search.mlflow_store import usable
 from search.opening import study_of
 from search.plan import Plan
 from search.projection import Projection
+from search.published import points, refused
 from search.published_space import beside
 from search.quantities import Measured, Quantities, quantities
 from search.record import Record, State
@@ -35,8 +36,7 @@ from search.study import SweepStudy
 from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar, reasons, repeats
 from search.tracking import Tracker
-from spaces.space import Value
-from trainables import checkpoint, trial_log
+from trainables import trial_log
 from trainables.addresses import redacted, sqlite_url
 from trainables.errors import BadRequestError
 from trainables.provenance import facts
@@ -90,7 +90,10 @@ class Sweep:
         self._stored = stored
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
-        self._enqueue_published(study)
+        only = plan.sampler == PUBLISHED
+        study.enqueue(points(plan), math.inf if only else plan.published)
+        for address, broken in refused(plan).items() if only else ():
+            self.say(f"note: {address} is not tried: {broken}")
         return study
 
     def _quantities(self, plan: Plan) -> Quantities:
@@ -115,22 +118,8 @@ class Sweep:
         return found
 
     def _tidy(self, record: Record) -> None:
-        """A paused trial keeps one commit, one that was stopped none."""
-        if record.state in (State.PAUSED, State.STOPPED):
-            commits = self.request.folder.trial(record.key).checkpoints
-            checkpoint.trim(commits, keep=1 if record.state == State.PAUSED else 0)
-
-    def _enqueue_published(self, study: SweepStudy) -> None:
-        """The best published points that lie in this sweep's space and limits."""
-        space, points = self.plan.searched, dict[str, dict[str, Value]]()
-        only = self.plan.sampler == PUBLISHED
-        for point in space.published:
-            params = {name: value for name, value in point.params.items() if name in space.params}
-            if only and (broken := space.broken(params, self.plan.image_size)):
-                self.say(f"note: {point.address} is not tried: {'; '.join(broken)}")
-            elif only or not space.outside(params):
-                points[point.address] = params
-        study.enqueue(points, math.inf if only else self.plan.published)
+        files = self.request.folder.trial(record.key)
+        disk.tidy(files, record.state, keep_weights=self.request.keep_weights)
 
     def train(self) -> None:
         """Run trials until none is missing, or until interrupted."""
@@ -138,11 +127,15 @@ class Sweep:
         self._clocks.begin(crews.workers * crews.gpus_per_worker)
         self.plan.save(self.request.folder.plan)
         view = View(self.console, self.plan, self.study.accepted)
-        self.study.listeners.append(view.changed)
+        request, earlier = self.request, list(self.study.listeners)
+        for record in self.study.accepted:
+            self._tidy(record)  # the driver before may have ended in between
+        room = disk.Room(self.study, self.plan, request.folder, request.disk_limit, self.say)
+        self.study.listeners += [view.changed, *request.listeners, room.changed]
         # suggestions are made beside lanes, whose cores are theirs
         with view.shown(), threadpool_limits(1):
             tuner.run(self.study, self.plan, self.request.folder, crews)
-        self.study.listeners.remove(view.changed)
+        self.study.listeners[:] = earlier
         exhaustion.note(self._stored, self.study)
 
     def settle(self) -> bool:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from search.sweep_folder import SweepFolder
+from trainables import lock as files
 from trainables.errors import Exit, UserError
-from trainables.lock import taken
 
 
 class SweepLockedError(UserError):
@@ -29,7 +29,7 @@ def held(folder: SweepFolder) -> Generator[None]:
     """
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.lock.open("a+") as file:
-        if not taken(file):
+        if not files.taken(file):
             file.seek(0)
             raise SweepLockedError([f"sweep {folder.path.name!r} is in use by {file.read()}"])
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
@@ -37,3 +37,16 @@ def held(folder: SweepFolder) -> Generator[None]:
         file.write(json.dumps(owner | {"since": datetime.now(UTC).isoformat(timespec="seconds")}))
         file.flush()
         yield
+
+
+def owner(folder: SweepFolder) -> dict[str, str] | None:
+    """The `pid`, the `host` and the time `since` when a driver has held the sweep's lock.
+
+    None if none does. Empty if it has not said so yet.
+    """
+    if not files.held(folder.lock):
+        return None
+    try:
+        return {name: str(value) for name, value in json.loads(folder.lock.read_text()).items()}
+    except ValueError:
+        return {}

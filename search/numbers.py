@@ -25,6 +25,7 @@ NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
     "target": (float, 0, "value of the first objective that ends the sweep"),
     "repeats": (int, 1, "trainings in all of each of the best 3, with a seed each (1)"),
     "published": (int, 0, "published points to try first (a quarter of the trials), or `only`"),
+    "disk_limit": (amount, 0, "bytes of the trials' folders, such as 20GB (half of what is free)"),
     "lanes": (int, 1, "trials at a time (as many as fit)"),
     "workers": (int, 1, "workers that share a trial (1)"),
     "cpus_per_worker": (float, 0, "CPUs of a worker (1)"),

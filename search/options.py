@@ -36,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--space", metavar="FILE", help="a space of your own, see docs/search.md")
     root.add_argument("--address", help="a Ray cluster to join (RAY_ADDRESS, or this head)")
     root.add_argument("--no-measure", action="store_true", help="leave out measuring afterwards")
+    root.add_argument("--keep-weights", action="store_true", help="also those of stopped trials")
+    root.add_argument("--dry-run", action="store_true", help="tell what would be done, do nothing")
     for name, meaning in (("sampler", DEFAULT), ("pruner", "the sampler's own")):
         root.add_argument(f"--{name}", metavar="NAME", help=f"see docs/search.md ({meaning})")
     root.add_argument(

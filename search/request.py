@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from search.numbers import read
 from search.objectives import LIMITS
 from search.options import ONLY, parser
 from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
+from search.record import Record
 from search.samplers import PUBLISHED
 from search.samplers.loading import mistakes
 from search.settings import Chosen, described, fitting_size, setting_mistakes
@@ -67,6 +68,10 @@ class Request:
     address: str | None
     database: str | None
     measure: bool
+    disk_limit: float | None
+    keep_weights: bool
+    dry_run: bool
+    listeners: tuple[Callable[[Record], None], ...] = ()  # told of what becomes of trials
 
     @property
     def folder(self) -> SweepFolder:
@@ -226,4 +231,6 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         address=given.address,
         database=given.database,
         measure=not given.no_measure,
+        keep_weights=given.keep_weights,
+        dry_run=given.dry_run,
     )

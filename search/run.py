@@ -19,7 +19,8 @@ from typing import Any
 
 from rich.console import Console
 
-from search import cluster, lock, objectives
+from search import budget, cluster, lock
+from search.callbacks import CallbackError
 from search.plan import Plan
 from search.record import State
 from search.request import Request, parse
@@ -27,7 +28,7 @@ from search.sweep_folder import SweepFolder
 from search.terminal import chatter_to, duration, progress_bar
 from spaces import first_stage
 from trainables.addresses import redacted
-from trainables.data import SPLITS, Dataset, locate, open_dataset
+from trainables.data import SPLITS, Dataset, check, locate, open_dataset, outlined
 from trainables.errors import BadRequestError, Exit, StorageError, exit_code
 
 # of a line that is printed as it is
@@ -67,30 +68,38 @@ def _decode(dataset: Dataset, image_size: int, console: Console) -> None:
 
 
 def _header(request: Request, plan: Plan, console: Console) -> None:
-    number = "" if plan.trials is None else f"{plan.trials} "
-    size = f"{number}trials of at most {plan.epochs} epochs at {plan.image_size} px"
-    limits = [objectives.limited(name, limit) for name, limit in plan.limits.items()]
-    limits += _ends(plan)
-    of = [f"sweep {plan.sweep}: {plan.variant} on {plan.data_name}", size, *limits]
-    lines = [", ".join(of)]
-    if plan.objectives != objectives.DEFAULT:
-        lines.append(f"objectives: {', '.join(f'{n} ({w})' for n, w in plan.directions.items())}")
+    lines = budget.header(plan)
     if request.budget.limits:
         lines.append("this is the quick budget of a machine without a GPU; the full one: --full")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _ends(plan: Plan) -> list[str]:
-    """What ends the sweep, besides the number of its trials."""
-    told = {
-        "at most {} epochs in all": plan.total_epochs,
-        "at most {:g} h": plan.hours,
-        "at most {:g} GPU hours": plan.gpu_hours,
-        f"until {plan.learned[0]} is {{:g}}": plan.target,
-    }
-    ends = [text.format(number) for text, number in told.items() if number is not None]
-    return ends + ["until settled"] * plan.until_settled
+def _planned(request: Request, dataset: Dataset, console: Console) -> Plan:
+    """The plan that is asked for. Raises BadRequestError if the sweep exists with another one."""
+    plan = request.plan(dataset)
+    earlier = request.earlier if dataset.shards else None  # data that is not made cannot differ
+    if earlier and (changed := earlier.differences(plan)):
+        hint = "give these as they were, or another --name for another sweep"
+        raise BadRequestError(
+            [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
+        )
+    if request.budget.limits and not (request.earlier or "gflops" in request.limits):
+        plan = _attainable(plan, console)
+    return plan
+
+
+def _rehearse(request: Request, console: Console) -> int:
+    """Tell what `perform` would do and take; make nothing."""
+    from search import dry_run
+
+    if not cluster.address_of(request.address):
+        cluster.precheck(request.resources)
+    dataset = check(request.data, request.home.data) or outlined(request.data, request.home.data)
+    plan = _planned(request, dataset, console)
+    for line in dry_run.told(request, plan, dataset):
+        console.print(line, **_PLAIN)
+    return Exit.DONE
 
 
 def _attainable(plan: Plan, console: Console) -> Plan:
@@ -117,7 +126,11 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
     way = measuring.here() if request.measure and not address else None
     if sweep.study.unfinished:
         with cluster.connected(address, lambda what: _lost(what, request, plan, console)):
-            sweep.train()
+            try:
+                sweep.train()
+            except CallbackError:
+                sweep.settle()
+                raise
             settled = sweep.settle()
             if request.measure and address and not sweep.study.unfinished:
                 sweep.measure(measuring.on_cluster(cluster.has_gpus()))
@@ -160,7 +173,12 @@ def _go_on(request: Request, plan: Plan) -> str:
     return f"nothing that was finished is lost. To go on: {again}"
 
 
-def _run(request: Request, console: Console) -> int:
+def perform(request: Request, console: Console) -> int:
+    """Run, continue or extend the sweep that is asked for; returns the exit code.
+
+    Raises:
+        UserError: It cannot be done, or not be gone on with.
+    """
     if cluster.address_of(request.address):
         cluster.refuse_dead(request.address)
     else:
@@ -172,14 +190,7 @@ def _run(request: Request, console: Console) -> int:
             console.print(lost, **_PLAIN)
         dataset = _dataset(request.data, request, console)
         request = _with_first_data(request, console)
-        plan = request.plan(dataset)
-        if request.earlier and (changed := request.earlier.differences(plan)):
-            hint = "give these as they were, or another --name for another sweep"
-            raise BadRequestError(
-                [f"sweep {plan.sweep!r} exists and differs: {c}" for c in changed] + [hint]
-            )
-        if request.budget.limits and not (request.earlier or "gflops" in request.limits):
-            plan = _attainable(plan, console)
+        plan = _planned(request, dataset, console)
         _header(request, plan, console)
         _decode(dataset, plan.image_size, console)
         if first_stage.DATA in request.settings or first_stage.SIZE in request.settings:
@@ -195,7 +206,7 @@ def _attended(request: Request, plan: Plan, console: Console) -> int:
 
     try:
         with chatter_to(request.folder.log) as stream, storage.told():
-            return _search(request, plan, Console(file=stream))
+            return _search(request, plan, Console(file=stream, quiet=console.quiet))
     except KeyboardInterrupt:
         console.print(f"interrupted; {_go_on(request, plan)}", **_PLAIN)
         return Exit.INTERRUPTED
@@ -216,7 +227,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = time.monotonic()
 
     def run() -> int:
-        code = _run(parse(arguments), console)
+        request = parse(arguments)
+        if request.dry_run:
+            return _rehearse(request, console)
+        code = perform(request, console)
         console.print(f"{duration(time.monotonic() - start)} in all", highlight=False)
         return code
 

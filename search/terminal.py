@@ -3,6 +3,7 @@
 Everything else that is written to the process's output (Ray's chatter) goes to a log file.
 """
 
+import importlib.util
 import math
 import os
 import re
@@ -108,6 +109,9 @@ class View:
         self._seen = {record.key: record.epoch for record in records}
         self._noted: set[tuple[str, str]] = set()  # a record keeps its notes over several changes
         self._live: Live | None = None
+        # a notebook can replace what it shows by this package
+        widgets = console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
+        self._watched = console.is_terminal or widgets
         first, self._of = plan.learned[0], "" if plan.trials is None else f" of {plan.trials}"
         self._label = "validation accuracy" if first == "valid_top1" else first
 
@@ -116,7 +120,7 @@ class View:
 
     @contextmanager
     def shown(self) -> Generator[None]:
-        if not self._console.is_terminal:
+        if not self._watched:
             yield
             return
         with Live(self, console=self._console, refresh_per_second=2, transient=True) as self._live:
@@ -130,10 +134,10 @@ class View:
             if (record.key, note) not in self._noted:
                 self._noted.add((record.key, note))
                 self._console.print(f"note: {note}", highlight=False, markup=False)
-        if self._console.is_terminal and record.state in _WITH_REASON:
+        if self._watched and record.state in _WITH_REASON:
             said = f"{record.key} {record.state}: {record.reason}"
             self._console.print(said, highlight=False, markup=False)
-        if not self._console.is_terminal and record.state != State.RUNNING:
+        if not self._watched and record.state != State.RUNNING:
             text = f"{record.key} {record.state} after {record.epoch} epochs"
             text += f", {self._label} {self._value(record)}, " + self._progress()
             text += f" | reason: {record.reason}" if record.state in _WITH_REASON else ""

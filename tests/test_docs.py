@@ -14,7 +14,7 @@ import yaml
 import search
 import spaces
 from search import measure_request
-from search.request import parser
+from search.options import parser
 from trainables import fields
 
 ROOT = Path(__file__).parents[1]

@@ -22,8 +22,8 @@ def said_by(example: str, *arguments: object) -> str:
     return done.stdout
 
 
-def test_there_are_three_and_each_is_short():
-    assert len(EXAMPLES) == 3
+def test_there_are_four_and_each_is_short():
+    assert len(EXAMPLES) == 4
     assert all(len(path.read_text().splitlines()) <= 40 for path in EXAMPLES)
 
 
@@ -39,3 +39,12 @@ def test_a_model_of_ones_own_is_measured():
     assert "20,714 parameters" in told
     assert "throughput_images_per_s: " in told
     assert "operators without a rule: none" in told
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(1800)
+def test_a_sweep_from_python_is_run_and_extended(tmp_path):
+    told = said_by("run_a_sweep", tmp_path / "home").splitlines()
+    assert "logits of an image: (1, 10)" in told
+    assert any(line.endswith(" complete") or " complete after 3 epochs" in line for line in told)
+    assert told[-1].startswith("4 trials now, the best ")

@@ -41,6 +41,18 @@ def taken(handle: TextIO) -> bool:
     return True
 
 
+def held(path: Path) -> bool:
+    """Whether a process holds the lock at `path`, in a moment in which nobody else can take it."""
+    if not path.exists():
+        return False
+    with path.open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def refuse_held(path: Path, first: int, size: int) -> None:
     """Raises BlockingIOError if a process holds these bytes of a file for itself alone.
 

@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -43,5 +45,16 @@ def test_the_version_is_told(capsys):
     assert re.fullmatch(r"\d+\.\d+\.\d+", search.__version__)
 
 
-def test_search_offers_its_public_name_alone():
-    assert search.__all__ == ["simulate"]
+def test_search_offers_its_public_names_alone():
+    assert search.__all__ == ["SweepResult", "TrialResult", "resume", "simulate", "sweep"]
+    assert set(dir(search)) == {*search.__all__, "__version__"}
+    assert all(getattr(search, name).__module__.startswith("search.") for name in search.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'swep'"):
+        _ = search.swep
+
+
+def test_to_import_search_imports_nothing_heavy():
+    heavy = ("ray", "torch", "optuna", "mlflow", "scipy", "pyarrow", "rich")
+    told = f"import sys, search; print([n for n in {heavy} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -2,6 +2,9 @@
 
 import io
 import os
+import sys
+import types
+from importlib.machinery import ModuleSpec
 
 import pytest
 from rich.console import Console
@@ -229,3 +232,51 @@ def test_a_failed_trial_has_its_reason_at_once(make_plan, terminal):
     view = View(console, make_plan(), [])
     view.changed(record(1, State.FAILED, reason="the loss is [nan]"))
     assert "the loss is [nan]" in printed(console)
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What a notebook shows: rich looks for these two packages only."""
+    shown = []
+
+    class Output:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return False
+
+        def clear_output(self, wait):
+            pass
+
+        def close(self):
+            shown.append("closed")
+
+    widgets = types.ModuleType("ipywidgets")
+    widgets.__spec__ = ModuleSpec("ipywidgets", None)
+    vars(widgets)["Output"] = Output
+    display = types.SimpleNamespace(display=lambda *given: shown.extend(given))
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.setitem(sys.modules, "ipywidgets", widgets)
+    return shown
+
+
+def test_a_notebook_has_the_live_view(notebook, make_plan):
+    console = Console(force_jupyter=True)
+    view = View(console, make_plan(), [])
+    with view.shown():
+        view.changed(record(0, epoch=1, value=0.5))
+        view._live.refresh()
+        view.changed(record(0, State.COMPLETE, epoch=3, value=0.75))
+    assert len(notebook) > 1
+    assert "closed" in notebook, "at the end the summary takes its place"
+    assert "1 of 4 trials: 1 done" in view._progress()
+
+
+def test_nothing_is_shown_where_nobody_watches(make_plan):
+    console = Console(file=io.StringIO(), quiet=True)
+    view = View(console, make_plan(), [])
+    with view.shown():
+        view.changed(record(0, State.COMPLETE, epoch=3, value=0.75))
+    assert console.file.getvalue() == ""

@@ -15,7 +15,7 @@ from trainables import checkpoint
 def followed(empty_sweep):
     """A study whose changes are tidied up after, and the place of a trial's commits."""
     folder = SweepFolder(empty_sweep.folder)
-    sweep = SimpleNamespace(request=SimpleNamespace(folder=folder))
+    sweep = SimpleNamespace(request=SimpleNamespace(folder=folder, keep_weights=False))
     study = empty_sweep.study()
     study.listeners.append(lambda record: Sweep._tidy(sweep, record))
     return study, lambda record: folder.trial(record.key)

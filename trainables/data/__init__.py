@@ -4,7 +4,7 @@ Importing it loads neither torch nor Ray, and nothing heavy until it is needed.
 """
 
 from trainables.data.cache import decoded
-from trainables.data.catalogue import UnknownDatasetError, check, locate, names
+from trainables.data.catalogue import UnknownDatasetError, check, locate, names, outlined
 from trainables.data.dataset import SPLITS, DataError, Dataset, Symmetries
 from trainables.data.describe import describe
 from trainables.data.folder import open_dataset, verify
@@ -21,5 +21,6 @@ __all__ = [
     "locate",
     "names",
     "open_dataset",
+    "outlined",
     "verify",
 ]

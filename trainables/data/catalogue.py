@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainables.data import builtin
-from trainables.data.dataset import SIDE_FILE, DataError, Dataset, Progress
+from trainables.data.dataset import SIDE_FILE, DataError, Dataset, Progress, Symmetries
 from trainables.data.folder import open_dataset
 from trainables.errors import Exit
 from trainables.lock import exclusive
@@ -62,6 +62,28 @@ def check(name_or_path: str, data_home: Path) -> Dataset | None:
         return open_dataset(_folder(name_or_path, data_home))
     folder = data_home / name_or_path
     return _reopened(folder) if folder.exists() else None
+
+
+def outlined(name: str, data_home: Path) -> Dataset:
+    """A built-in data set as it will be, as far as that is known before it is made.
+
+    It has neither shards nor statistics, and all images of a split count as of the first class.
+    """
+    module = importlib.import_module(f"{builtin.__name__}.{name}")
+    rest = (0,) * (len(module.CLASSES) - 1)
+    return Dataset(
+        path=data_home / name,
+        name=name,
+        classes=tuple(module.CLASSES),
+        counts={split: (rows, *rest) for split, rows in module.SIZES.items()},
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        image_size=module.IMAGE_SIZE,
+        symmetries=Symmetries(),
+        shards=(),
+        source="",
+        licence="",
+    )
 
 
 def _folder(name_or_path: str, data_home: Path) -> Path:

@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.data import DataError, UnknownDatasetError, check, decoded, locate, names
+from trainables.data import (
+    SPLITS,
+    DataError,
+    UnknownDatasetError,
+    check,
+    decoded,
+    locate,
+    names,
+    outlined,
+)
 from trainables.data.__main__ import main
 from trainables.data.builtin import digits, galaxies
 
@@ -66,6 +75,21 @@ def test_digits(home):
         assert np.abs(np.array(dataset.class_counts(split)) - share * everyone).max() <= 1
     assert not dataset.symmetries.horizontal_flip
     assert dataset.symmetries.rotation_degrees == 0
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_is_known_of_a_set_before_it_is_made(tmp_path, name):
+    outline = outlined(name, tmp_path)
+    assert (outline.name, outline.path, outline.shards) == (name, tmp_path / name, ())
+    assert {outline.rows(split) > outline.num_classes for split in SPLITS} == {True}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_outline_of_digits_is_right(home):
+    made, outline = locate("digits", home), outlined("digits", home)
+    assert outline.classes == made.classes
+    assert outline.image_size == made.image_size
+    assert [outline.rows(split) for split in SPLITS] == [made.rows(split) for split in SPLITS]
 
 
 def test_digits_are_those_of_scikit_learn(home, tmp_path):
