@@ -92,8 +92,8 @@ class Sweep:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
         only = plan.sampler == PUBLISHED
         study.enqueue(points(plan), math.inf if only else plan.published)
-        for address, broken in refused(plan).items() if only else ():
-            self.say(f"note: {address} is not tried: {broken}")
+        for row, broken in refused(plan).items() if only else ():
+            self.say(f"note: {row} is not tried: {broken}")
         return study
 
     def _quantities(self, plan: Plan) -> Quantities:

@@ -10,6 +10,7 @@ VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 WITHOUT_UNDERSCORE = {"PYTHONPATH"}
 OTHERS = {"ILSVRC2012_ID"}  # a column of ImageNet's table of labels
 OTHERS |= {"BAD_REQUEST", "INVALID_STATE"}  # error codes of MLflow's
+OTHERS |= {"IMAGE_SIZE", "TRAINING_CONDITIONS"}  # of a space in a file
 OTHERS |= {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}
 
 
