@@ -220,6 +220,7 @@ def test_a_space_of_ones_own(home, file):
         ("Integer(2, 3)", "Integer(3, 2)", "mine.py:6: Integer: the range 3 to 2 is empty"),
         ('"k_dim": 16', '"k_dim": 900', "k_dim=900 must lie between 1 and"),
         ('"dim": 64, ', "", "dim"),
+        ("fixed=", 'conditions={"depth": (In("hds", (2,)),)}, fixed=', "no parameter 'hds'"),
         ("SPACE", "SPICE", "mine.py: SPACE must be a Space, and there is none"),
     ],
 )
