@@ -8,7 +8,8 @@ from spaces.space import Choice, Domain, Integer, Real, Space, Value
 from trainables.recipe import TRAINING
 
 _DRAWS = 2000
-_VALUES = 10  # of a choice, that are looked at one by one
+_SAMPLE = 20  # configurations of a space that nobody has tried, that are built
+_BUILT = 10  # values of a choice with which a model is built
 _SIZES = (56, 64, 96, 112, 128, 192, 224, 256, 384)  # suggested if the given one does not fit
 
 
@@ -34,7 +35,21 @@ def space_mistakes(space: Space, image_size: int, widened: Collection[str]) -> l
         hint = f"; image sizes that work: {', '.join(map(str, sizes))}" if sizes else ""
         return [f"no configuration at {image_size} px keeps the rules, such as: {commonest}{hint}"]
     kept = [draw for draw, rules in zip(draws, broken, strict=True) if not rules]
-    return _unbuildable(space, kept[0], image_size) or _odd_values(space, kept, image_size, widened)
+    wrong = _unbuildable(space, kept[0], image_size)
+    if wrong or not widened:
+        return wrong
+    if wrong := _odd_values(space, kept, image_size, widened):
+        return wrong
+    for draw in kept[:_SAMPLE]:
+        if wrong := _unruled(space, draw, image_size):
+            return wrong
+    return []
+
+
+def _unruled(space: Space, params: Mapping[str, Value], image_size: int) -> list[str]:
+    """What the model forbids and no rule does: later it would end the sweep."""
+    said = "this keeps the rules and cannot be built, so a rule is missing"
+    return [f"{said}: {error}" for error in _unbuildable(space, params, image_size)]
 
 
 def _impossible(
@@ -64,7 +79,7 @@ def _odd_values(
     of_training = {name for kind in TRAINING for name in fields.names(kind)}
     wrong: dict[str, None] = {}
     for name in sorted(set(widened) - of_training):
-        for value in _ends(space.params[name]):
+        for value in _ends(space.params[name])[:_BUILT]:
             alike = (space.effective({**drawn, name: value}) for drawn in kept if name in drawn)
             params = next((p for p in alike if not space.broken(p, image_size)), None)
             if params is None and isinstance(space.params[name], Choice):
@@ -77,7 +92,7 @@ def _odd_values(
 def _ends(domain: Domain) -> list[Value]:
     match domain:
         case Choice():
-            return list(domain.values[:_VALUES])
+            return list(domain.values)
         case Integer() | Real():
             return list(dict.fromkeys((domain.low, domain.high)))
         case _:

@@ -9,6 +9,7 @@ from search import assignments
 from search.plan import Plan
 from search.settings import Chosen
 from spaces import document
+from spaces.space import Space
 from trainables.recipe import TRAINING
 
 
@@ -31,9 +32,14 @@ def choose(
     own: dict[str, Any] = dict(earlier.own_space) if earlier else {}
     if file is not None:
         try:
-            from spaces.literal import load
-
-            own = document.written(load(Path(file)))
+            own = document.written(_read(Path(file)))
         except ValueError as error:
             wrong += [f"--space {line}" for line in str(error).splitlines()]
     return Chosen(settings, domains, own), wrong
+
+
+def _read(file: Path) -> Space:
+    """The space of a Python, TOML or JSON file. Raises ValueError with all mistakes."""
+    from spaces import literal, table
+
+    return (table if file.suffix in (".toml", ".json") else literal).load(file)

@@ -7,6 +7,7 @@ from typing import Any
 import spaces
 from search.buildable import space_mistakes
 from spaces import document
+from spaces.conditions import parents
 from spaces.first_stage import with_first_stage
 from spaces.space import Space, Value, nearest
 from spaces.wttf import TRAINING_CONDITIONS
@@ -85,6 +86,17 @@ def fitting_size(variant: str, image_size: int) -> int:
     )
 
 
+def _named(own: Mapping[str, Any]) -> list[str]:
+    """The parameters that the document of a user's space names."""
+    if not own:
+        return []
+    conditions = document.read(own).conditions
+    asked = {parent for found in conditions.values() for parent in parents(found)}
+    return list(
+        dict.fromkeys([*own.get("params", ()), *own.get("fixed", ()), *conditions, *sorted(asked)])
+    )
+
+
 def setting_mistakes(
     variant: str, settings: Mapping[str, Value], image_size: int, chosen: Chosen | None = None
 ) -> list[str]:
@@ -105,7 +117,7 @@ def setting_mistakes(
     if "patch" in said and "grid" in said:
         wrong.append("--set: patch (pixels) and grid (patches per side) say the same; give one")
     own = chosen.own_space
-    for name in [*own.get("params", ()), *own.get("fixed", ())]:
+    for name in _named(own):
         if name not in known:
             wrong.append(f"--space: {variant} has no parameter {name!r}{nearest(name, known)}")
     if own.get("model", model) not in ("", model):

@@ -220,6 +220,9 @@ def test_a_space_of_ones_own(home, file):
         ("Integer(2, 3)", "Integer(3, 2)", "mine.py:6: Integer: the range 3 to 2 is empty"),
         ('"k_dim": 16', '"k_dim": 900', "k_dim=900 must lie between 1 and"),
         ('"dim": 64, ', "", "dim"),
+        ("fixed=", 'conditions={"depth": (In("hds", (2,)),)}, fixed=', "no parameter 'hds'"),
+        ('"dim": 64, ', '"dim": 64, "qkv_bias": True, ', "'qkv_bias'"),
+        ("Choice((2, 4))", "Choice((2, 5))", "heads=5 must divide dim=64"),
         ("SPACE", "SPICE", "mine.py: SPACE must be a Space, and there is none"),
     ],
 )
@@ -228,6 +231,14 @@ def test_mistakes_in_a_space_of_ones_own(home, file, old, new, said):
     with pytest.raises(BadRequestError) as caught:
         request(home, "--space", str(file))
     assert said in str(caught.value)
+
+
+def test_a_missing_rule_is_told(home, file):
+    """16 heads fit one of the widths."""
+    text = SMALL.replace('"dim": 64, ', "").replace('"depth"', '"dim": Choice((64, 72)), "depth"')
+    file.write_text(text.replace("Choice((2, 4))", "Choice((1, 16))"))
+    with pytest.raises(BadRequestError, match=r"heads=16 must divide dim=72"):
+        request(home, "--space", str(file))
 
 
 def test_nothing_said_is_the_variants_space(home):
