@@ -12,13 +12,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search.decisions import Decisions
-from search.enumeration import enumerable
 from search.feasibility import Constraints, Feasibility
 from search.ledger import Ledger
 from search.record import ACCEPTED, Record, State, config_hash
 from search.roster import Roster
 from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict, lessened
-from search.samplers.candidates import refusal
 from search.samplers.loading import load
 from spaces.space import Space, Value
 
@@ -37,6 +35,7 @@ class SweepStudy:
         known: objectives that are functions of the parameters, known before training.
         costly: names of constraints and known objectives that take long to count.
         sampler: its name, see `samplers`; `pruner`: the pruner's, or None for its own.
+        until_settled: whether it ends when it is settled, see `samplers.settled`.
 
     Raises ValueError if there is no such sampler or pruner.
     """
@@ -57,6 +56,7 @@ class SweepStudy:
         costly: frozenset[str] = frozenset(),
         sampler: str = DEFAULT,
         pruner: str | None = None,
+        until_settled: bool = False,
     ):
         self.space, self.trials, self.epochs, self.max_epochs = space, trials, epochs, max_epochs
         self.listeners: list[Callable[[Record], None]] = []
@@ -74,7 +74,9 @@ class SweepStudy:
             costly=costly,
         )
         self._sampler = load(sampler, task, pruner)
-        self._decisions = Decisions(self._sampler, self.feasibility, self._roster)
+        self._decisions = Decisions(
+            self._sampler, self.feasibility, self._roster, until_settled=until_settled
+        )
         self._ledger = Ledger(study, space, len(self._learned))
         self._interrupted: list[str] = []
         self._read()
@@ -92,6 +94,7 @@ class SweepStudy:
             elif record.state == State.RUNNING:
                 self._interrupted.append(record.key)
         self._decisions.restore(decisions)
+        self.gave_up = self._decisions.settled
         self.enqueue(dict(self._ledger.waiting()))
 
     @property
@@ -241,9 +244,5 @@ class SweepStudy:
             if record.state == State.PAUSED:
                 said = f"paused after epoch {record.epoch}, and others were worth more"
                 self.finish(record.key, State.STOPPED, said)
-        if not self._wanting:
-            return
-        self.exhausted = bool(self._roster.accepted) and enumerable(self.space)
-        self.gave_up = f"every configuration was tried: {self._roster.accepted}"
-        if not self.exhausted:
-            self.gave_up = refusal(self.feasibility)
+        if self._wanting:
+            self.gave_up, self.exhausted = self._decisions.end()
