@@ -15,6 +15,8 @@ from search.record import ACCEPTED, Record, State
 from search.repeats import REPEAT
 from search.roster import Roster
 from search.samplers import Resume, Sampler, Start
+from search.samplers.candidates import given_up
+from search.samplers.settled import Settling
 from spaces.space import Value
 
 _BEGUN = (0, State.RUNNING.value)  # what a decision says of the trial that it begins
@@ -22,10 +24,18 @@ _DRAWS = 50  # of what a published point leaves open
 
 
 class Decisions:
-    """The decisions of one sweep."""
+    """The decisions of one sweep; with `until_settled` there is none once it is settled."""
 
-    def __init__(self, sampler: Sampler, feasibility: Feasibility, roster: Roster):
+    def __init__(
+        self,
+        sampler: Sampler,
+        feasibility: Feasibility,
+        roster: Roster,
+        *,
+        until_settled: bool = False,
+    ):
         self._sampler, self._feasibility, self._roster = sampler, feasibility, roster
+        self._until_settled, self._settling = until_settled, Settling()
         self._number = 0
         self._known: dict[int, tuple[int, str]] = {}  # of a trial, what the last decision knew
         self._changed: dict[int, Record] = {}  # since then
@@ -38,6 +48,7 @@ class Decisions:
         for decision in sorted(earlier, key=lambda decision: decision["number"]):
             self._number = decision["number"] + 1
             self._sampler.restore(decision["why"])
+            self._settling.follow(decision["why"])
             self._known |= {number: (epoch, state) for number, epoch, state in decision["news"]}
         for record in self._roster.records.values():
             if record.decisions or not record.state.final:  # others were known from the beginning
@@ -63,7 +74,7 @@ class Decisions:
 
     def next(self, *, start: bool) -> Start | Resume | None:
         """What trains next; without `start` no new configuration. None if nothing shall now."""
-        if self._silent:
+        if self._silent or self.settled:
             return None
         while start and self._points and self._published > 0:
             published, params = self._points.pop(0)
@@ -81,6 +92,7 @@ class Decisions:
         news = [[n, *found] for n, found in now.items() if self._known.get(n, _BEGUN) != found]
         noted = {"number": self._number, "why": dict(why), "news": news}
         self._known |= now
+        self._settling.follow(why)
         self._number, self._changed = self._number + 1, {}
         return noted
 
@@ -88,6 +100,21 @@ class Decisions:
         """Something is known of a trial that was not before."""
         self._changed[record.number] = record
         self._silent = False
+
+    @property
+    def settled(self) -> str:
+        """Why nothing is decided any more, if the sweep was to end when it is settled."""
+        return self._settling.said if self._until_settled and self._settling.settled else ""
+
+    def end(self, costly: Mapping[str, int]) -> tuple[str, bool]:
+        """Why a sweep that wants more trials gets none, and whether there is no other.
+
+        Of `costly` limits so many are counted as are named there.
+        """
+        tried = self._roster.accepted
+        if self._sampler.ends:
+            return f"{self._sampler.ends}: {tried}", bool(tried)
+        return given_up(self._feasibility, costly, tried)
 
 
 def begun(decision: Start, noted: Mapping[str, Any], known: Mapping[str, float]) -> dict[str, Any]:

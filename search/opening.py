@@ -32,6 +32,7 @@ def study_of(
         costly=quantities.costly,
         sampler=plan.sampler,
         pruner=plan.pruner,
+        until_settled=plan.until_settled,
     )
     exhaustion.recall(stored, study)
     return study

@@ -19,7 +19,7 @@ from search.objectives import LIMITS
 from search.options import ONLY, parser
 from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
 from search.record import Record
-from search.samplers import PUBLISHED
+from search.samplers import DEFAULT, PUBLISHED
 from search.samplers.loading import mistakes
 from search.settings import Chosen, described, fitting_size, setting_mistakes
 from search.sweep_folder import SweepFolder, database_mistakes
@@ -170,7 +170,12 @@ def _replayed(given: argparse.Namespace) -> list[str]:
 
 def _sampler_mistakes(given: argparse.Namespace, base: Plan | Budget, count: int) -> list[str]:
     """What is wrong with the sampler and the pruner that are named, for `count` objectives."""
-    return mistakes(given.sampler or base.sampler, given.pruner or base.pruner, count)
+    sampler = given.sampler or base.sampler
+    wrong = mistakes(sampler, given.pruner or base.pruner, count)
+    if given.until_settled and sampler != DEFAULT:
+        said = f"--until-settled asks the sampler {DEFAULT} what is to be expected"
+        wrong.append(f"{said}; {sampler} does not say")
+    return wrong
 
 
 def parse(arguments: Sequence[str] | None = None) -> Request:

@@ -45,6 +45,7 @@ def simulate(
     known: Mapping[str, Quantity] | None = None,
     sampler: str | None = None,
     pruner: str | None = None,
+    until_settled: bool = False,
 ) -> Simulation:
     """Run a sweep in simulated time, without training.
 
@@ -62,6 +63,7 @@ def simulate(
             parameters.
         sampler: its name as on the command line, the default without.
         pruner: likewise.
+        until_settled: whether it ends when it is settled, see `search.samplers.settled`.
 
     Returns:
         What happened.
@@ -79,6 +81,7 @@ def simulate(
         known=known,
         sampler=sampler or DEFAULT,
         pruner=pruner,
+        until_settled=until_settled,
     )
     history: list[Row] = []
     order = itertools.count()  # breaks ties of time

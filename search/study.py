@@ -19,7 +19,6 @@ from search.record import Record, State, told_of
 from search.repeats import Repeats
 from search.roster import Roster
 from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict
-from search.samplers.candidates import given_up
 from search.samplers.loading import load
 from spaces.space import Space, Value
 
@@ -36,6 +35,7 @@ class SweepStudy:
         repeats: how often the best configurations are trained in all, with a seed each.
         constraints, known, costly: limits, and objectives that need no training; see `Task`.
         sampler: its name, see `samplers`; `pruner`: the pruner's, or None for its own.
+        until_settled: see `samplers.settled`.
 
     Raises ValueError if there is no such sampler or pruner.
     """
@@ -59,6 +59,7 @@ class SweepStudy:
         costly: Mapping[str, int] | None = None,
         sampler: str = DEFAULT,
         pruner: str | None = None,
+        until_settled: bool = False,
     ):
         self.space, self.max_epochs = space, max_epochs
         self.allowance = Allowance(trials=trials, epochs=epochs, target=target, clocks=clocks)
@@ -71,7 +72,9 @@ class SweepStudy:
         self._roster = Roster(directions, self._learned, space)
         self._repeats = Repeats(repeats, seed, self._directions, self._learned)
         self._sampler = load(sampler, task, pruner)
-        self._decisions = Decisions(self._sampler, self.feasibility, self._roster)
+        self._decisions = Decisions(
+            self._sampler, self.feasibility, self._roster, until_settled=until_settled
+        )
         self._ledger = Ledger(study, space, len(self._learned))
         self._interrupted: list[str] = []
         self._read()
@@ -122,7 +125,7 @@ class SweepStudy:
     @property
     def ended(self) -> str:
         """Why no further configuration is wanted, or nothing."""
-        return self.allowance.full(self._roster)
+        return self.allowance.full(self._roster) or self._decisions.settled
 
     def enqueue(self, points: Mapping[str, Mapping[str, Value]], count: float = math.inf) -> None:
         """Have up to `count` of the published `points` tried first: what is new and feasible."""
@@ -243,7 +246,4 @@ class SweepStudy:
                 said = f"paused after epoch {record.epoch}, and others were worth more"
                 self.finish(record.key, State.STOPPED, said)
         if not self.ended:
-            tried = self._roster.accepted
-            ends = f"{self._sampler.ends}: {tried}", bool(tried)
-            found = ends if self._sampler.ends else given_up(self.feasibility, self._costly, tried)
-            self.gave_up, self.exhausted = found
+            self.gave_up, self.exhausted = self._decisions.end(self._costly)

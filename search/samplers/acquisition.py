@@ -40,6 +40,19 @@ class Goal:
             return self._area(mean[:, 0], deviation[:, 0], costs[:, 0])
         return self._weighed(mean, deviation, costs)
 
+    def of_noise(self, deviation: Array) -> float:
+        """The gain of learned objectives (K,) that are better by `deviation` everywhere.
+
+        It is 0 while the known objectives have one value only.
+        """
+        learned, known = self.values.shape[1], self.costs.shape[1]
+        if (learned, known) == (1, 0):
+            return float(deviation[0])
+        if (learned, known) == (1, 1):
+            return float(deviation[0] * np.ptp(self.costs))
+        span: Array = np.maximum(np.max(self.values, axis=0) - np.min(self.values, axis=0), 1e-9)
+        return float(np.mean(deviation / span)) / (learned + known)
+
     def _area(self, mean: Array, deviation: Array, costs: Array) -> Array:
         """Expected growth of the dominated area: the costs of a configuration are certain.
 

@@ -7,8 +7,9 @@ Swersky, Snoek and Adams 2014, "Freeze-Thaw Bayesian Optimization"):
 
 `end` is where curves lead, `transient` how they differ from it while phi, which falls with t as
 (1 + t / beta)^-alpha, is large. Both are smooth functions of x (Matern 5/2 with a length scale per
-column). `drift` is common to all; the last two belong to one trial alone. Units: values are
-standardised; t = 1 is the full length.
+column); `end` is that on top of a quadratic function, since few trials show a bowl in many columns
+to a quadratic function, and not to distances alone. `drift` is common to all; the last two belong
+to one trial alone. Units: values are standardised; t = 1 is the full length.
 """
 
 from dataclasses import dataclass
@@ -18,12 +19,21 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
+from search.samplers.kernels import (
+    distances,
+    matern,
+    matern_slope,
+    polynomial,
+    polynomial_variances,
+    squares,
+)
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 # what `theta` begins with, with its prior: mean of the logarithm, and its spread
 _PRIORS = {
-    "end": (0.0, 1.5),
+    "end": (-1.0, 1.5),
     "transient": (2.0, 2.0),
     "drift": (3.0, 2.0),
     "own": (-4.0, 1.5),
@@ -31,7 +41,12 @@ _PRIORS = {
     "noise": (-3.0, 2.0),
     "alpha": (0.7, 0.7),
     "beta": (-1.0, 1.0),
+    "lines": (-1.0, 1.5),
+    "parabolas": (-1.0, 1.5),
+    "products": (-2.0, 1.5),
 }
+_SCALES = len(_PRIORS)  # the length scales come after these
+_POLYNOMIAL = slice(8, _SCALES)
 _OFFSET = 1.0  # variance of what is common to all values
 _JITTER = 1e-6
 _SPREAD = 0.8  # of the prior of a length scale's logarithm
@@ -60,30 +75,6 @@ def prior(width: int) -> tuple[Array, Array]:
     return np.array(mean + lengths), np.array(spread + [_SPREAD] * (2 * width))
 
 
-def _squares(a: Array, b: Array) -> Array:
-    """Squared differences by column: (n, m, d)."""
-    return (a[:, None, :] - b[None, :, :]) ** 2
-
-
-def _distances(a: Array, b: Array, lengths: Array) -> Array:
-    """Squared distances of rows, each column in units of its length: (n, m)."""
-    a, b = a / lengths, b / lengths
-    both = np.sum(a * a, axis=1)[:, None] + np.sum(b * b, axis=1)[None, :]
-    return np.maximum(both - 2 * (a @ b.T), 0.0)
-
-
-def _matern(distances: Array) -> Array:
-    """Matern 5/2 of squared distances."""
-    r = np.sqrt(5 * distances)
-    return (1 + r + r * r / 3) * np.exp(-r)
-
-
-def _matern_slope(distances: Array) -> Array:
-    """Its derivative by the squared distance, times -2."""
-    r = np.sqrt(5 * distances)
-    return (5 / 3) * (1 + r) * np.exp(-r)
-
-
 def _phi(t: Array, s: Array, alpha: float, beta: float) -> Array:
     """How much of the transients is left; most shares are one of a few levels."""
     (rows, row), (columns, column) = (np.unique(each, return_inverse=True) for each in (t, s))
@@ -101,6 +92,11 @@ class CurveModel:
         self._factor = cholesky(covariance, lower=True, check_finite=False)
         self._weights = cho_solve((self._factor, True), values, check_finite=False)
 
+    @property
+    def noise(self) -> float:
+        """The deviation of a trial's value from what its configuration and its length explain."""
+        return float(np.sqrt(np.exp(self.theta[3]) + np.exp(self.theta[5])))
+
     def predict(self, points: Points, *, own: bool = True) -> tuple[Array, Array]:
         """Means and variances at `points`, without noise.
 
@@ -116,10 +112,11 @@ class CurveModel:
 def _covariance(theta: Array, a: Points, b: Points) -> Array:
     end, transient, drift, own, own_transient, _, alpha, beta = np.exp(theta[:8])
     width = a.x.shape[1]
-    lengths = np.exp(theta[8:])
+    lengths = np.exp(theta[_SCALES:])
     phi = _phi(a.t, b.t, alpha, beta)
-    total = end * _matern(_distances(a.x, b.x, lengths[:width])) + _OFFSET
-    total += phi * (transient * _matern(_distances(a.x, b.x, lengths[width:])) + drift)
+    total = end * matern(distances(a.x, b.x, lengths[:width])) + _OFFSET
+    total += np.tensordot(np.exp(theta[_POLYNOMIAL]), polynomial(a.x, b.x), axes=1)
+    total += phi * (transient * matern(distances(a.x, b.x, lengths[width:])) + drift)
     same = a.trial[:, None] == b.trial[None, :]
     return total + same * (own + own_transient * phi)
 
@@ -128,18 +125,19 @@ def _variance(theta: Array, points: Points, own: bool) -> Array:
     end, transient, drift, alone, alone_transient, _, alpha, beta = np.exp(theta[:8])
     phi = (1 + 2 * points.t / beta) ** -alpha
     total = end + _OFFSET + phi * (transient + drift)
+    total += np.exp(theta[_POLYNOMIAL]) @ polynomial_variances(points.x)
     return total + (alone + alone_transient * phi if own else 0)
 
 
 def fit(points: Points, values: Array) -> Array:
     """The most probable hyperparameters, looked for from their prior's mean."""
     mean, spread = prior(points.x.shape[1])
-    squares = _squares(points.x, points.x)
+    apart = squares(points.x, points.x)
     bounds = [(m - 4 * s, m + 4 * s) for m, s in zip(mean, spread, strict=True)]
     found = minimize(
         _loss,
         mean,
-        args=(points, values, squares, mean, spread),
+        args=(points, values, apart, mean, spread),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
@@ -149,20 +147,23 @@ def fit(points: Points, values: Array) -> Array:
 
 
 def _loss(
-    theta: Array, points: Points, values: Array, squares: Array, mean: Array, spread: Array
+    theta: Array, points: Points, values: Array, apart: Array, mean: Array, spread: Array
 ) -> tuple[float, Array]:
     """The negative logarithm of the posterior, and its gradient."""
     end, transient, drift, own, own_transient, noise, alpha, beta = np.exp(theta[:8])
     n, width = points.x.shape
-    lengths_end, lengths_transient = np.exp(theta[8 : 8 + width]), np.exp(theta[8 + width :])
-    far_end, far_transient = squares @ lengths_end**-2, squares @ lengths_transient**-2
-    ends, slope_end = _matern(far_end), _matern_slope(far_end)
-    transients, slope_transient = _matern(far_transient), _matern_slope(far_transient)
+    lengths = np.exp(theta[_SCALES:])
+    lengths_end, lengths_transient = lengths[:width], lengths[width:]
+    far_end, far_transient = apart @ lengths_end**-2, apart @ lengths_transient**-2
+    ends, slope_end = matern(far_end), matern_slope(far_end)
+    transients, slope_transient = matern(far_transient), matern_slope(far_transient)
     base = 1 + (points.t[:, None] + points.t[None, :]) / beta
     phi = base**-alpha
     same = points.trial[:, None] == points.trial[None, :]
     smooth = transient * transients + drift + same * own_transient
+    parts, weight = polynomial(points.x, points.x), np.exp(theta[_POLYNOMIAL])
     covariance = end * ends + _OFFSET + phi * smooth + same * own
+    covariance += np.tensordot(weight, parts, axes=1)
     covariance[np.diag_indices(n)] += noise + _JITTER
     try:
         factor = cholesky(covariance, lower=True, check_finite=False)
@@ -184,13 +185,14 @@ def _loss(
     by_phi = weighted * smooth
     slope[6] = -alpha * np.sum(by_phi * np.log(base))
     slope[7] = alpha * np.sum(by_phi * (base - 1) / base)
-    slope[8 : 8 + width] = end * _by_length(outer * slope_end, squares, lengths_end)
-    slope[8 + width :] = transient * _by_length(
-        weighted * slope_transient, squares, lengths_transient
+    slope[_POLYNOMIAL] = weight * np.tensordot(parts, outer, axes=2)
+    slope[_SCALES : _SCALES + width] = end * _by_length(outer * slope_end, apart, lengths_end)
+    slope[_SCALES + width :] = transient * _by_length(
+        weighted * slope_transient, apart, lengths_transient
     )
     return float(loss), slope + z / spread
 
 
-def _by_length(weights: Array, squares: Array, lengths: Array) -> Array:
-    n, _, width = squares.shape
-    return weights.reshape(n * n) @ squares.reshape(n * n, width) / lengths**2
+def _by_length(weights: Array, apart: Array, lengths: Array) -> Array:
+    n, _, width = apart.shape
+    return weights.reshape(n * n) @ apart.reshape(n * n, width) / lengths**2

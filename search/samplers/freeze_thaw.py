@@ -96,6 +96,8 @@ class FreezeThaw:
         if new is None:
             return None if best is None else gains.resume(best, paused, "nothing new is left")
         params, gain, why = new
+        most = gains.in_noise(max(gain, *paused.values()) if paused else gain)
         if best is not None and worth[best] >= gain / _NEW:
-            return gains.resume(best, paused, "worth more than anything new")
-        return Start(params, why)
+            decision = gains.resume(best, paused, "worth more than anything new")
+            return decision._replace(why=decision.why | most)
+        return Start(params, why | most)

@@ -11,6 +11,7 @@ from search.samplers import Resume
 from search.samplers.acquisition import Goal, leaders
 from search.samplers.candidates import Params
 from search.samplers.posterior import Posterior
+from search.samplers.settled import IN_NOISE
 from search.samplers.supply import POOL, Supply, falling
 
 Array = NDArray[np.float64]
@@ -26,6 +27,7 @@ class Gains:
         self._supply, self._known = supply, known
         self._costs = supply.costs([trial.params for trial in known.trials])
         ended = [i for i, trial in enumerate(known.trials) if trial.state == State.COMPLETE]
+        self._ended = bool(ended)
         places = ended or list(range(len(known.trials)))  # while none has ended, any may be beaten
         self._goal = Goal(known.mean[places], self._costs[places], rng)
 
@@ -40,6 +42,11 @@ class Gains:
         mean, deviation = self._known.of_trials(places)
         gains = self._goal(mean, deviation, self._costs[places])
         return dict(zip(places, gains.tolist(), strict=True))
+
+    def in_noise(self, gain: float) -> dict[str, float]:
+        """The largest gain for `settled`; while no front has ended, nothing is said of it."""
+        unit = self._goal.of_noise(self._known.noise)
+        return {IN_NOISE: gain / unit} if self._ended and unit > 0 else {}
 
     def resume(self, place: int, gains: Mapping[int, float], because: str) -> Resume:
         mean, deviation = self._known.of_trials([place])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from search.record import State
 from search.samplers import Seen
-from search.samplers.curve_model import CurveModel, Points, fit
+from search.samplers.curve_model import CurveModel, Points, fit, prior
 
 Array = NDArray[np.float64]
 LEVELS = (9, 3, 1)  # parts of the full length at which a curve is looked at
@@ -23,6 +23,11 @@ class Fitted:
 
     thetas: list[list[float]]
     points: int
+
+    def outdated(self, width: int, total: int) -> bool:
+        """Whether there are many more points by now, or an earlier version fitted another model."""
+        others = any(len(theta) != len(prior(width)[0]) for theta in self.thetas)
+        return others or total >= _GROWTH * self.points
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,11 @@ class Posterior:
     def of_new(self, x: Array) -> tuple[Array, Array]:
         """Means and deviations (m, K) of new configurations at full length."""
         return self._at(Points(x, np.ones(len(x)), np.full(len(x), -1)))
+
+    @property
+    def noise(self) -> Array:
+        """Deviations (K,) of what belongs to neither configuration nor epoch."""
+        return np.array([model.noise for model in self.models])
 
     def _at(self, points: Points) -> tuple[Array, Array]:
         found = [model.predict(points, own=False) for model in self.models]
@@ -113,7 +123,7 @@ def posterior(
     values = _clipped(_finite(rows[:, 2:]), epochs, levels(max_epochs), generous)
     shift, scale = _measure(values, epochs)
     values = (values - shift) / scale
-    if fitted is None or total >= _GROWTH * fitted.points:
+    if fitted is None or fitted.outdated(x.shape[1], total):
         thetas = [fit(points, column).tolist() for column in values.T]
         fitted = Fitted(thetas, total)
     everyone = np.arange(len(trials))

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from search.samplers.curve_model import CurveModel, Points, _loss, _squares, fit, prior
+from search.samplers.curve_model import (
+    CurveModel,
+    Points,
+    _covariance,
+    _loss,
+    _variance,
+    fit,
+    prior,
+)
+from search.samplers.kernels import squares
 
 
 def curves(rng, trials, length=9, width=2):
@@ -30,7 +39,7 @@ def test_the_slope_of_the_loss_is_its_slope(seed, width):
     points = Points(points.x[:, :width], points.t, points.trial)
     mean, spread = prior(width)
     theta = mean + 0.7 * spread * rng.standard_normal(len(mean))
-    more = (points, values, _squares(points.x, points.x), mean, spread)
+    more = (points, values, squares(points.x, points.x), mean, spread)
     found = _loss(theta, *more)[1]
     off = check_grad(lambda t: _loss(t, *more)[0], lambda t: _loss(t, *more)[1], theta)
     assert off < 1e-4 * max(1.0, float(np.linalg.norm(found)))
@@ -39,14 +48,14 @@ def test_the_slope_of_the_loss_is_its_slope(seed, width):
 def test_hyperparameters_have_one_scale_each_and_two_lengths_a_column():
     for width in (1, 2, 7):
         mean, spread = prior(width)
-        assert len(mean) == len(spread) == 8 + 2 * width
+        assert len(mean) == len(spread) == 11 + 2 * width
         assert (spread > 0).all()
 
 
 def test_a_fit_is_better_than_its_beginning(rng):
     points, values, _ = curves(rng, 8)
     mean, spread = prior(2)
-    more = (points, values, _squares(points.x, points.x), mean, spread)
+    more = (points, values, squares(points.x, points.x), mean, spread)
     theta = fit(points, values)
     assert _loss(theta, *more)[0] < _loss(mean, *more)[0] - 1
     assert (np.abs(theta - mean) <= 4 * spread + 1e-9).all()
@@ -102,3 +111,22 @@ def test_a_single_point_is_enough():
     mean, variance = CurveModel(theta, one, np.zeros(1)).predict(one)
     assert np.isfinite(mean).all()
     assert (variance > 0).all()
+
+
+def test_what_is_said_of_the_variances_is_the_diagonal_of_the_covariances(rng):
+    points, _, _ = curves(rng, 5, width=4)
+    theta = prior(4)[0] + rng.standard_normal(19)
+    found = np.diag(_covariance(theta, points, points))
+    assert _variance(theta, points, own=True) == pytest.approx(found)
+
+
+def test_a_bowl_in_many_columns_is_seen_by_few_trials(rng):
+    """Far from each other in eight columns, forty trials show where the best lies."""
+    x, centre = rng.random((40, 8)), np.linspace(0.3, 0.7, 8)
+    points = Points(x, np.ones(40), np.arange(40))
+    values = ((x - centre) ** 2).sum(axis=1)
+    values = (values - values.mean()) / values.std()
+    model = CurveModel(fit(points, values), points, values)
+    ends = Points(np.vstack([centre, rng.random((200, 8))]), np.ones(201), np.full(201, -1))
+    mean, _ = model.predict(ends)
+    assert np.argmin(mean) == 0

@@ -124,6 +124,14 @@ def test_decisions_follow_from_what_is_known():
     assert not all("thetas" in why for why in whys[6:])
 
 
+def test_a_fit_of_an_earlier_version_is_made_again():
+    """Its model had fewer hyperparameters."""
+    seen = begun(FreezeThaw(task()), 6, 3)
+    sampler = FreezeThaw(task())
+    sampler.restore({"thetas": [[0.0] * 18], "points": 6})
+    assert "thetas" in sampler.ask(seen, 6, start=True).why
+
+
 def test_another_seed_decides_otherwise():
     one, other = (FreezeThaw(task(seed=seed)).ask([], 0, start=True) for seed in (0, 1))
     assert one != other
