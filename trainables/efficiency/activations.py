@@ -1,11 +1,10 @@
 """How much memory a forward pass makes, counted from its operators: nothing is measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 
 class _Made(TorchDispatchMode):
@@ -24,11 +23,20 @@ class _Made(TorchDispatchMode):
     ) -> Any:
         named = kwargs or {}
         made = func(*args, **named)
-        given = {_place(leaf) for leaf in tree_leaves((args, named)) if torch.is_tensor(leaf)}
-        for leaf in tree_leaves(made):
-            if torch.is_tensor(leaf) and _place(leaf) not in given:
-                self.bytes += leaf.untyped_storage().nbytes()
+        given = {_place(tensor) for tensor in _tensors((*args, *named.values()))}
+        for tensor in _tensors(made):
+            if _place(tensor) not in given:
+                self.bytes += tensor.untyped_storage().nbytes()
         return made
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Those in what an operator takes or makes."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _tensors(part)
 
 
 def _place(tensor: torch.Tensor) -> int:
