@@ -49,9 +49,9 @@ class Goal:
         if (learned, known) == (1, 0):
             return float(deviation[0])
         if (learned, known) == (1, 1):
-            return float(deviation[0] * np.ptp(self.costs))
-        span: Array = np.maximum(np.max(self.values, axis=0) - np.min(self.values, axis=0), 1e-9)
-        return float(np.mean(deviation / span)) / (learned + known)
+            return float(deviation[0] * (self.costs.max() - self.costs.min()))
+        span = np.maximum(self.values.max(axis=0) - self.values.min(axis=0), 1e-9)
+        return float((deviation / span).mean()) / (learned + known)
 
     def _area(self, mean: Array, deviation: Array, costs: Array) -> Array:
         """Expected growth of the dominated area: the costs of a configuration are certain.
