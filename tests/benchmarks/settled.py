@@ -4,9 +4,9 @@
         [--functions reporting] [--budget 1080]
 
 Each run is made until it is settled, and, if that was before its budget, to its end too: the two
-decide the same until then. A stop is false if the true value of the best trial of full length became
-better after it by more than the noise of a value (of two objectives: by a hundredth of the best
-hypervolume). Prints a Markdown table.
+decide the same until then. A stop is false if the true value of the best trial of full length
+became better after it by more than the noise of a value (of two objectives: by a hundredth of the
+best hypervolume). Prints a Markdown table.
 """
 
 import argparse
