@@ -118,6 +118,7 @@ def test_names_of_the_home_folder(name):
     assert "uses that name" in name_mistakes(name)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [56, pytest.param(224, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("variant", spaces.names())
 def test_every_space_can_be_searched_as_it_is(variant, size):

@@ -158,6 +158,7 @@ def test_a_sweep_with_two_lanes_is_replayed(sweep, sampler):
     assert replayed(again, task_of(settings), sampler, 16) == 15 + resumed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["freeze-thaw", "tpe"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_sweep_with_two_lanes_that_was_killed_is_replayed(sampler, seed):

@@ -46,6 +46,7 @@ def test_rows_are_epochs_in_order_of_time():
         assert rows[0].params["dropout"] == 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1, 37, 150])
 def test_the_budget_is_spent_and_not_exceeded(budget):
     assert len(run(budget_epochs=budget)) == budget
@@ -59,6 +60,7 @@ def test_bad_trials_stay_paused_and_good_ones_go_on():
     assert len(ended) <= 4, "trials pause at rungs; the budget's end cuts off the four that run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_at_most_so_many_trials_at_a_time(workers):
     history = run(workers=workers)
@@ -81,6 +83,7 @@ def test_an_epoch_takes_its_cost():
     assert waited
 
 
+@pytest.mark.slow
 def test_one_seed_one_history():
     assert run(seed=5) == run(seed=5)
     assert run(seed=5) != run(seed=6)
@@ -121,12 +124,14 @@ def test_an_exhausted_space_ends_the_sweep():
     assert sorted(configurations) == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_learns_from_its_first_trials(seed):
     best = [rows[-1].metrics["error"] for rows in by_trial(run(seed=seed)).values()]
     assert min(best[8:]) < min(best[:8])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["freeze-thaw", "tpe", "random", "grid"])
 @pytest.mark.parametrize("workers", [1, 4])
 def test_every_paused_trial_goes_on_from_its_last_epoch(sampler, workers):

@@ -637,6 +637,7 @@ def kill_before(cut, sampler, seed, expected):
     assert told(reopened.open()) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("seed", "share"), [(0, 4), pytest.param(1, 1, marks=pytest.mark.slow)], ids=["some", "all"]
@@ -651,6 +652,7 @@ def test_killed_anywhere_and_resumed_equals_never_killed(sampler, seed, share):
         kill_before(cut, sampler, seed, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_interrupted_at_twenty_moments(tmp_path, study_db, sampler):
     """The same on SQLite, with a storage of its own for every driver."""

@@ -364,6 +364,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
 def test_a_fault_is_named(whole_sweep, capsys, plant):
     expected = plant(whole_sweep)
@@ -388,6 +389,7 @@ IN_MLFLOW = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", IN_MLFLOW, ids=lambda plant: plant.__name__)
 def test_what_is_wrong_in_mlflow_alone_is_rebuilt(whole_sweep, capsys, plant):
     plant(whole_sweep)

@@ -188,6 +188,7 @@ def test_a_published_point_keeps_the_rules_at(name, image_size):
     assert [] in broken or all("image_size" in rule for rules in broken for rule in rules)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_size", IMAGE_SIZES)
 @pytest.mark.parametrize("name", spaces.names())
 def test_draws_keep_the_rules_often_enough_at(name, image_size):

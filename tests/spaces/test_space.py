@@ -41,6 +41,7 @@ domains = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # no test asserts a time
 @given(domains, st.integers(0, 2**32))
 def test_a_draw_lies_in_its_domain(domain: Domain, seed: int):

@@ -49,6 +49,7 @@ def test_stopped_after_every_epoch(whole, flat, folder):
     assert [e["epoch"] for e in attempts if e["event"] == "epoch"] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "name"), [(Learner, "train"), (Learner, "score"), (checkpoint, "commit")]
 )
@@ -200,6 +201,7 @@ def test_a_lane_that_is_not_asked_for_an_epoch_writes_nothing(flat, folder, epoc
     assert files(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", range(EPOCHS))
 def test_a_lane_takes_over_what_another_has_done_since_it_opened(whole, flat, folder, begun):
     """Tune may start a lane for a trial and then give it to one that has become free."""

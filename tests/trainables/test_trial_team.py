@@ -106,6 +106,7 @@ def team_of_two(tmp_path_factory, tiny_data) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", BATCHES)
 def test_two_workers_do_as_one(team_of_two, tiny_data, tmp_path, batch):
     alone = epoch(opened(settings(tiny_data, batch_size=batch, dropout=0.0), tmp_path / "alone"))

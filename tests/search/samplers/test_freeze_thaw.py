@@ -201,6 +201,7 @@ def test_small_spaces_are_tried_to_their_last(name, workers):
     assert max(row.epoch for row in history) == 9, "what is best is trained to its end"
 
 
+@pytest.mark.slow
 def test_nothing_breaks_a_limit_that_one_in_a_hundred_keeps():
     limits = {"x": (lambda params: params["x"], 0.01)}
     history = run(constraints=limits, budget_epochs=60)
@@ -246,6 +247,7 @@ def test_its_pruner_is_its_own():
         FreezeThaw(task(), "median")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_finds_the_best_in_few_epochs(seed):
     history = run(seed=seed, budget_epochs=220, workers=1)

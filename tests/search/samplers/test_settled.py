@@ -72,6 +72,7 @@ def test_so_many_decisions_in_a_row_expect_little(gains, wanted):
     assert settling(gains) is wanted
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_best_and_is_until_then_as_it_would_be():
     whole, ended = run(), run(until_settled=True)
     assert len(ended) < 0.8 * len(whole)
@@ -123,6 +124,7 @@ def test_a_settled_sweep_is_finished_also_when_it_is_opened_again(unbroken):
     assert longer.unfinished, "without the flag there is more to do"
 
 
+@pytest.mark.slow
 def test_resumed_it_settles_where_the_unbroken_one_does(unbroken, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
     cuts = (3, 30, math.inf)

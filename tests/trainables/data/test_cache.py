@@ -88,6 +88,7 @@ def flipped(path, place, bit):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "checksums.json"])
 def test_no_flipped_bit_goes_unnoticed(dataset, store, name, caplog, monkeypatch):
     monkeypatch.setattr(checksums, "BLOCK_BYTES", 5000)

@@ -46,6 +46,7 @@ def test_rows_at_larger_images(name):
     assert all(row.verdict in ("agrees", "within its known 1.5 %") for row in found), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in models.names() if name not in UNPRINTED])
 def test_the_first_point_of_a_space_is_the_published_architecture(name):
     space = spaces.load(name)

@@ -121,6 +121,7 @@ LARGER_EPS = {
 OF_TIMM = {"coat", "efficientvit", "focalnet", "swin", "swinv2"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(models.names()) - OF_TIMM))
 def test_layer_norms_have_the_epsilon_of_the_published_code(name):
     for params in models.wttf(name).values():
@@ -166,6 +167,7 @@ def test_other_numbers_of_channels_and_classes(name, images):
     assert model(images(3)[:, :1]).shape == (3, 2)
 
 
+@pytest.mark.slow
 @every_model_in_time
 def test_samples_of_a_batch_do_not_know_each_other(model, images):
     model, batch = model.double(), images(4, torch.float64)
@@ -209,6 +211,7 @@ def test_evaluation_repeats(model, images):
         torch.testing.assert_close(model(images(3)), model(images(3)), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @every_model_in_time
 def test_training_reads_nothing_but_its_seed(name, images):
     outputs = []
@@ -326,6 +329,7 @@ def test_another_image_size_takes_the_weights_along(name, model, images):
     assert {k: p.requires_grad for k, p in resize(frozen, size).named_parameters()} == wants
 
 
+@pytest.mark.slow
 @every_model_in_time
 @pytest.mark.parametrize(
     "dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)]
@@ -356,6 +360,7 @@ def _no_initial_values(monkeypatch):
         monkeypatch.setattr(layer, "reset_parameters", lambda _: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "draws"), every_space())
 @pytest.mark.usefixtures("_no_initial_values")
 def test_every_configuration_of_the_space_is_built(name, draws):
