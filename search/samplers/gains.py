@@ -65,12 +65,14 @@ class Gains:
             best = [found[i] for i in falling(gains)[:_REFINED]]
             if more := self._supply.near(best, _FINER, scale):
                 found, gains = found + more, np.concatenate([gains, self._of(more)])
-        for i in falling(gains):
-            if self._supply.keeps(found[i]):
-                mean, deviation = self._known.of_new(self._supply.features([found[i]]))
-                why = {"because": "largest gain", "compared": len(found), "gain": float(gains[i])}
-                return found[i], float(gains[i]), why | self._said(mean[0], deviation[0])
-        return None
+        ordered = falling(gains)
+        params = self._supply.first([found[i] for i in ordered])
+        if params is None:
+            return None
+        gain = next(float(gains[i]) for i in ordered if found[i] is params)
+        mean, deviation = self._known.of_new(self._supply.features([params]))
+        why = {"because": "largest gain", "compared": len(found), "gain": gain}
+        return params, gain, why | self._said(mean[0], deviation[0])
 
     def _of(self, configurations: list[Params]) -> Array:
         mean, deviation = self._known.of_new(self._supply.features(configurations))

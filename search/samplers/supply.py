@@ -82,12 +82,22 @@ class Supply:
             x, known = self.features(drawn), np.array(self._rows)
             nearest = ((x[:, None, :] - known[None, :, :]) ** 2).sum(axis=2).min(axis=1)
             drawn = [drawn[i] for i in falling(nearest)]
-        return next(filter(self.keeps, drawn), None)
+        return self.first(drawn)
 
-    def keeps(self, params: Params) -> bool:
-        """Whether a configuration keeps all limits, counted exactly."""
-        self.features.learn(params)  # also of what breaks one: estimates become better
-        return self._task.feasibility.holds(params)
+    def first(self, ordered: Sequence[Params]) -> Params | None:
+        """The first configuration that keeps all limits, counted exactly.
+
+        What is counted of one that does not makes the estimates of those behind it better, and some
+        of them need not be counted any more.
+        """
+        left = list(ordered)
+        while left:
+            params = left.pop(0)
+            self.features.learn(params)
+            if self._task.feasibility.holds(params):
+                return params
+            left = self.features.within(left)
+        return None
 
     def costs(self, configurations: Sequence[Params]) -> Array:
         """The objectives known before training, (n, M)."""
