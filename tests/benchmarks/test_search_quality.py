@@ -5,18 +5,21 @@ import json
 import math
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from search.simulation import Row
 from tests.benchmarks import found, peers, search_quality
 from tests.benchmarks.objectives import CHOOSING, FAMILIES, REPORTING, Objective
 from tests.benchmarks.objectives.best import feasible_draws, front, pattern_search
+from tests.benchmarks.objectives.digits import TABLE
 from tests.benchmarks.objectives.limited import Limited
 from tests.benchmarks.objectives.two_objectives import TwoObjectives
 from tests.benchmarks.pareto import hypervolume, layers
 from tests.benchmarks.peers.lanes import Job, simulated
 
-SINGLE = [name for name, family in FAMILIES.items() if not family.reference]
+TABLED = "digits"
+SINGLE = [name for name, f in FAMILIES.items() if not f.reference and name != TABLED]
 DRAWS = 2000
 
 
@@ -107,6 +110,21 @@ def test_the_best_hypervolume_is_not_beaten_by_draws_and_nearly_reached(function
     assert 0.97 < hypervolume(reached, objective.reference) / objective.best <= 1 + 1e-6
 
 
+def test_the_table_has_whole_curves_and_is_answered_where_it_was_recorded():
+    rows = pq.read_table(TABLE).to_pylist()
+    assert TABLE.stat().st_size < 2e6
+    curves = {n: list(of) for n, of in itertools.groupby(rows, lambda row: row["configuration"])}
+    assert len(curves) >= 150
+    objective = FAMILIES[TABLED](0)
+    for curve in curves.values():
+        assert [row["epoch"] for row in curve] == list(range(1, objective.max_epochs + 1))
+        params = {name: curve[0][name] for name in objective.space.params}
+        assert not objective.space.outside(params)
+        assert objective.true(params, 9) == pytest.approx(1 - curve[8]["valid_top1"], abs=1e-6)
+    draws = itertools.islice(feasible_draws(objective, 7), DRAWS)
+    assert min(objective.true(p, objective.max_epochs) for p in draws) == objective.best
+
+
 def test_the_limit_is_nearly_reached_by_the_best():
     for function in (CHOOSING[0], REPORTING[0]):
         objective = Limited(function)
@@ -119,15 +137,14 @@ def test_the_limit_is_nearly_reached_by_the_best():
         assert objective.constraints["gflops"][0](params) > 0.6 * objective.limit
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != TABLED])
 def test_the_noise_is_small_and_always_the_same(name):
     objective, again = FAMILIES[name](1), FAMILIES[name](1)
     draws = list(itertools.islice(feasible_draws(objective, 3), 200))
     noise = [objective(p, 2)["error"] - objective.true(p, 2) for p in draws]
     assert noise == [again(p, 2)["error"] - again.true(p, 2) for p in draws]
     assert math.sqrt(sum(x * x for x in noise) / 200) == pytest.approx(objective.noise, rel=0.2)
-    if objective.noise:
-        assert len(set(noise)) == 200
+    assert len(set(noise)) == 200
 
 
 class Pausing:
