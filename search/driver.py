@@ -36,6 +36,7 @@ from search.study import SweepStudy
 from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar, reasons, repeats
 from search.tracking import Tracker
+from search.warm_start import found_best
 from trainables import trial_log
 from trainables.addresses import redacted, sqlite_url
 from trainables.errors import BadRequestError
@@ -69,6 +70,7 @@ class Sweep:
 
     def _study(self) -> SweepStudy:
         request, plan, file = self.request, self.plan, StudyFile(self.request.folder, self.say)
+        known = self._quantities(plan)  # which may refuse, before anything is made
         if request.database:
             storage = opened(request.database, self.say)
         else:
@@ -78,7 +80,6 @@ class Sweep:
             attend(storage, self.say)
         stored = create(plan.sweep, plan.directions, storage)
         claim(stored, plan, request.folder, shared=bool(request.database))
-        known = self._quantities(plan)
         if adopted := adopt(stored, plan, request.folder, known.known):
             where = "were found in their folders"
             self.say(f"note: {len(adopted)} trials that the study did not know {where}")
@@ -91,7 +92,9 @@ class Sweep:
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
         only = plan.sampler == PUBLISHED
-        study.enqueue(points(plan), math.inf if only else plan.published)
+        warm = found_best(plan, request.home, request.database)
+        count = math.inf if only else plan.published + len(warm)
+        study.enqueue(warm | points(plan), count)
         for row, broken in refused(plan).items() if only else ():
             self.say(f"note: {row} is not tried: {broken}")
         return study

@@ -47,6 +47,13 @@ def parser() -> argparse.ArgumentParser:
         help="what is made better, one metric or several (valid_top1); see docs/search.md",
     )
     root.add_argument(
+        "--warm-start",
+        nargs="+",
+        default=[],
+        metavar="SWEEP",
+        help="sweeps of this home whose best configurations are tried first",
+    )
+    root.add_argument(
         "--until-settled", action="store_true", help="end when little more is to be expected"
     )
     for name, (_, _, meaning) in NUMBERS.items():

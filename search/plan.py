@@ -23,7 +23,7 @@ from trainables.home import RESERVED
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MAY_CHANGE = (
     *("trials", "total_epochs", "hours", "gpu_hours", "target", "until_settled", "repeats"),
-    *("sampler", "pruner", "published"),
+    *("sampler", "pruner", "published", "warm_start"),
     "data",  # a place; `data_sha256` says what is there
 )
 
@@ -65,7 +65,8 @@ class Plan:
     metrics that are known before training. The sweep ends when `trials` configurations have ended,
     `total_epochs` of all trials are trained, the `hours` or `gpu_hours` are over, the first
     objective has reached the `target`, or (`until_settled`) little more is to be expected; None is
-    no limit. Then the best are trained once more until there are `repeats` of them.
+    no limit. Then the best are trained once more until there are `repeats` of them. What the sweeps
+    named in `warm_start` found best is tried first.
     """
 
     sweep: str
@@ -94,6 +95,7 @@ class Plan:
     target: float | None = None
     until_settled: bool = False
     repeats: int = 1
+    warm_start: tuple[str, ...] = ()
 
     @property
     def directions(self) -> dict[str, Direction]:
@@ -156,8 +158,8 @@ class Plan:
         if wrong := _document_mistakes(document):
             raise ValueError("; ".join(wrong))
         known = _modern(cast(dict[str, Any], document))
-        named = tuple(known.pop("objectives", objectives.DEFAULT))
-        return cls(**known, objectives=named)
+        named, warm = known.pop("objectives", objectives.DEFAULT), known.pop("warm_start", ())
+        return cls(**known, objectives=tuple(named), warm_start=tuple(warm))
 
 
 def _modern(document: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +178,10 @@ def _document_mistakes(document: Any) -> list[str]:
     given = _modern(cast(dict[str, Any], document))
     settings, domains, own = (given.pop(name, {}) for name in ("settings", "domains", "own_space"))
     named, limits = given.pop("objectives", list(objectives.DEFAULT)), given.pop("limits", {})
+    warm: Any = given.pop("warm_start", [])
     wrong = fields.mistakes([Plan], given, "a plan") + _wrong_goals(named, limits)
+    if not isinstance(warm, (list, tuple)):
+        wrong.append(f"warm_start must be a list of sweeps, given {warm!r}")
     if not isinstance(settings, dict):
         wrong.append(f"settings must be an object of values, given {settings!r}")
     else:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import spaces
 from reports.mlflow_contract import address_mistakes
-from search import objectives
+from search import objectives, warm_start
 from search.choosing import choose
 from search.cluster import Resources, address_of
 from search.earlier import earlier_plan
@@ -22,7 +22,7 @@ from search.record import Record
 from search.samplers import DEFAULT, PUBLISHED
 from search.samplers.loading import mistakes
 from search.settings import Chosen, described, fitting_size, setting_mistakes
-from search.sweep_folder import SweepFolder, database_mistakes
+from search.sweep_folder import SweepFolder, database_mistakes, sweeps
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
@@ -58,6 +58,7 @@ class Request:
     target: float | None
     repeats: int | None
     until_settled: bool
+    warm_start: tuple[str, ...] | None
     sampler: str | None
     pruner: str | None
     resources: Resources
@@ -107,6 +108,7 @@ class Request:
             target=_either(self.target, base.target),
             repeats=_either(self.repeats, base.repeats),
             until_settled=self.until_settled or base.until_settled,
+            warm_start=_either(self.warm_start, self.earlier.warm_start if self.earlier else ()),
             sampler=_either(self.sampler, base.sampler),
             pruner=_either(self.pruner, base.pruner),
         )
@@ -213,6 +215,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     named = given.objective or (earlier or budget).objectives
     wrong += objectives.mistakes(named) or _sampler_mistakes(given, earlier or budget, len(named))
     wrong += _variant_mistakes(given.variant, chosen, size) + misnamed + trouble
+    wrong += warm_start.mistakes(given.warm_start, sweeps(given.home))
     if wrong:
         raise BadRequestError(wrong + bad_data)
     if bad_data:
@@ -230,6 +233,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         objectives=objectives.ordered(given.objective) if given.objective else None,
         limits=limits,
         until_settled=given.until_settled,
+        warm_start=tuple(given.warm_start) if given.warm_start else None,
         resources=Resources(**{name: numbers[name] for name in of_cluster}),
         **dataclasses.asdict(chosen),
         earlier=earlier,

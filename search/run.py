@@ -139,7 +139,8 @@ def _search(request: Request, plan: Plan, console: Console) -> int:
     if sweep.study.unfinished:
         raise KeyboardInterrupt
     if said := sweep.study.ended:
-        sweep.say(f"the search has ended: {said}; a larger budget extends it")
+        more = "" if plan.until_settled or plan.target else "; a larger budget extends it"
+        sweep.say(f"the search has ended: {said}{more}")
     if way:
         sweep.measure(way)
     written = sweep.conclude(settled)

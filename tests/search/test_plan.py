@@ -59,7 +59,13 @@ def test_every_difference_is_shown_with_both_values(make_plan):
 
 def test_what_may_change(make_plan):
     free = {"trials": 99, "published": 3, "data": "/elsewhere"}
-    free |= {"total_epochs": 7, "sampler": "tpe", "pruner": "median", "repeats": 3}
+    free |= {
+        "total_epochs": 7,
+        "sampler": "tpe",
+        "pruner": "median",
+        "repeats": 3,
+        "warm_start": ("a",),
+    }
     free |= {"hours": 1.5, "gpu_hours": 8.0, "target": 0.95, "until_settled": True}
     assert make_plan().differences(make_plan(**free)) == []
     others = {field.name for field in dataclasses.fields(Plan)} - free.keys()
