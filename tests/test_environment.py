@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +20,7 @@ def listed() -> list[str]:
     return re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
 
 
+@cache
 def spelled(path: Path) -> set[str]:
     """The texts of a file that can be nothing but names of variables."""
     nodes = list(ast.walk(ast.parse(path.read_text())))

@@ -32,6 +32,7 @@ print(len(marked))
 """
 
 
+@pytest.mark.slow
 def test_everything_imports_without_ray_optuna_mlflow_and_fvcore():
     done = subprocess.run(
         [sys.executable, "-c", BARE], cwd=ROOT, capture_output=True, text=True, check=False

@@ -122,11 +122,13 @@ def assert_equal(mine: list[Document], theirs: list[Document], within: float) ->
             assert other[name] == pytest.approx(one[name], abs=within), name
 
 
+@pytest.mark.slow
 def test_images_of_other_workers_are_cut_in(team_of_two, tiny_data, tmp_path):
     alone = opened(cut_and_mixed(tiny_data), tmp_path / "alone")
     assert_equal(finish(alone), log(team_of_two / "mixed"), 1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_taken_in_parts(team_of_two, tiny_data, tmp_path):
     alone = opened(settings(tiny_data, batch_size=8, dropout=0.0), tmp_path / "alone")
     assert_equal(finish(alone), log(team_of_two / "narrow"), 1e-4)
@@ -134,12 +136,14 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts(team_of_two, tiny_data, tmp
     assert facts["steps"]["images_at_a_time"] == 2
 
 
+@pytest.mark.slow
 def test_batch_norm_is_that_of_the_whole_batch(team_of_two, tiny_data, tmp_path):
     trial = opened(batched(tiny_data), tmp_path / "alone")
     alone, first = finish(trial), log(team_of_two / BATCHED)
     assert_equal(alone, first, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", STATEFUL)
 def test_statistics_and_auxiliary_losses_are_the_teams(team_of_two, model):
     mine, theirs = (torch.load(team_of_two / f"{model}-{rank}.pt") for rank in range(2))
@@ -149,22 +153,26 @@ def test_statistics_and_auxiliary_losses_are_the_teams(team_of_two, model):
     assert ("train_auxiliary_loss" in line) == (model != "slab")
 
 
+@pytest.mark.slow
 def test_every_image_is_scored_once(team_of_two):
     confusion = json.loads((team_of_two / "whole" / "confusion.json").read_text())
     assert [sum(row) for row in confusion["valid"]] == [6, 6, 6]
     assert [sum(row) for row in confusion["test"]] == [7, 5, 3]
 
 
+@pytest.mark.slow
 def test_the_team_is_named(team_of_two):
     facts = json.loads((team_of_two / "whole" / "provenance.json").read_text())
     assert facts["workers"] == {"count": 2, "device": "cpu"}
 
 
+@pytest.mark.slow
 def test_a_team_that_was_stopped_ends_as_one_that_was_not(team_of_two):
     whole, stopped = (told(log(team_of_two / name)) for name in ("whole", "stopped"))
     assert stopped == whole
 
 
+@pytest.mark.slow
 def test_all_end_when_one_is_short_of_memory(team_of_two):
     lines = [json.loads((team_of_two / f"rank-{rank}.json").read_text()) for rank in range(2)]
     assert log(team_of_two / "short") == lines[:1]
