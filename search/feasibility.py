@@ -34,9 +34,14 @@ class Feasibility:
         return found
 
     def holds(self, params: Mapping[str, Value]) -> bool:
-        """Whether values of the searched parameters keep all rules and limits."""
+        """Whether values of the searched parameters keep all rules and limits.
+
+        Limits are looked at in their order, and those behind a broken one are not.
+        """
         known = {**self.space.fixed, **params}
-        return all(excess <= 0 for excess, _ in self.excesses(known).values())
+        if self.space.broken(known, self.image_size):
+            return False
+        return all(quantity(known) <= limit for quantity, limit in self.constraints.values())
 
 
 def _said(name: str, value: float, limit: float) -> str:

@@ -110,8 +110,8 @@ def quantities(plan: Plan, measured: Measured | None) -> Quantities:
 
     known = {name: quantity(name) for name in plan.objectives if name not in plan.learned}
     constraints: dict[str, tuple[Quantity, float]] = {}
-    for name in (*known, *plan.limits):
-        direction = better(name)
+    for name in sorted({*known, *plan.limits}, key=lambda name: (name in MEASURED, name)):
+        direction = better(name)  # what is counted comes first: what breaks it is not measured
         limit = plan.limits.get(name)
         if limit is not None:
             constraints[name] = (

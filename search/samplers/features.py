@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,15 +41,15 @@ class Features:
         self._ready = dict(zip(map(id, draws), self._encode(draws), strict=True))
         self._names = list(functions)
         self._limits = {name: limit for name, (_, limit) in limits.items()}
-        self._spread(task.costly)
-
-    def _spread(self, costly: Mapping[str, int]) -> None:
-        """Find the scale of each column; the costliest see only what keeps the limits of others."""
-        kept, cheap = (
-            list(self._draws),
-            sorted(self._names, key=lambda name: -costly.get(name, len(self._draws))),
+        self._cheapest = sorted(
+            self._names, key=lambda name: -task.costly.get(name, len(self._draws))
         )
-        for name in cheap:
+        self._spread()
+
+    def _spread(self) -> None:
+        """Find the scale of each column; the costliest see only what keeps the limits of others."""
+        kept = list(self._draws)
+        for name in self._cheapest:
             self._columns[self._names.index(name)].spread(kept)
             if name in self._limits:
                 kept = self.within(kept, (name,)) or kept
@@ -92,6 +92,17 @@ class Features:
         """Have the exact quantities of a configuration from now on."""
         for column in self._columns:
             column.learn(params)
+
+    def keeps(self, params: Params) -> bool:
+        """Whether a configuration keeps all limits, by exact quantities, which are kept.
+
+        The cheapest come first, and those behind a broken limit are not counted.
+        """
+        for name in self._cheapest:
+            value = self._columns[self._names.index(name)].learn(params)
+            if name in self._limits and not value <= self._limits[name]:
+                return False
+        return True
 
 
 class _Column:
@@ -141,8 +152,8 @@ class _Column:
         news, self._news = self._news, []
         return news
 
-    def learn(self, params: Params) -> None:
-        self._count(params)
+    def learn(self, params: Params) -> float:
+        return self._count(params)
 
     def values(self, configurations: Sequence[Params], x: Array) -> Array:
         if not configurations:

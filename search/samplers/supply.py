@@ -93,8 +93,7 @@ class Supply:
         left = list(ordered)
         while left:
             params = left.pop(0)
-            self.features.learn(params)
-            if self._task.feasibility.holds(params):
+            if self.features.keeps(params):
                 return params
             left = self.features.within(left)
         return None

@@ -103,3 +103,10 @@ def test_it_waits_for_the_epochs_that_run(make, tmp_path, device):
         assert device.asked == []
     waiting.join(10)
     assert device.asked == [4]
+
+
+def test_what_breaks_a_counted_limit_is_not_measured(make, device):
+    plan, measured, _ = make("latency_ms", gflops=1e-9)
+    found = Feasibility(plan.searched, plan.image_size, quantities(plan, measured).constraints)
+    assert not found.holds(PARAMS)
+    assert device.asked == []
