@@ -1,4 +1,4 @@
-"""What ends a sweep, in words."""
+"""The budget of a sweep, in words: how much is tried, and what ends it."""
 
 from search import objectives
 from search.plan import Plan

@@ -11,6 +11,7 @@ from search.record import Record, State
 from search.sweep_folder import SweepFolder
 from trainables import trial_log
 from trainables.errors import ResourceError
+from trainables.training_time import epoch_seconds
 
 _DRIVERS = "drivers"  # attribute of a study: for each driver, when it began and was last at work
 _GPUS = "gpus"  # attribute of a study: those of a trial
@@ -81,7 +82,7 @@ class GpuHours:
     def _count(self, key: str, epoch: int, metrics: Mapping[str, Any]) -> None:
         if epoch > self._known.get(key, 0):
             self._known[key] = epoch
-            self._seconds += metrics.get("train_seconds", 0.0) + metrics.get("valid_seconds", 0.0)
+            self._seconds += epoch_seconds(metrics)
 
     def __call__(self) -> str:
         """Why time is up, or nothing."""

@@ -86,7 +86,7 @@ class Sweep:
             if not request.database:
                 file.keep()
         self._clocks = Clocks(stored, plan, request.folder)
-        study = study_of(stored, plan, self._clocks, known)
+        study = study_of(stored, plan, known, self._clocks.all)
         study.listeners += [self._tidy, *(clock.changed for clock in self._clocks.all)]
         self._stored = stored
         if not request.database:

@@ -1,20 +1,23 @@
 """The study of a sweep, as its plan says."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import optuna
 
 from search import exhaustion
-from search.clock import Clocks
 from search.plan import Plan
 from search.quantities import Quantities
 from search.study import SweepStudy
 
 
 def study_of(
-    stored: optuna.Study, plan: Plan, clocks: Clocks, quantities: Quantities
+    stored: optuna.Study,
+    plan: Plan,
+    quantities: Quantities,
+    clocks: Sequence[Callable[[], str]] = (),
 ) -> SweepStudy:
-    """What `stored` holds of the sweep of `plan`, and goes on with it."""
+    """What `stored` holds of the sweep of `plan`, and goes on with it; `clocks` may end it."""
     study = SweepStudy(
         stored,
         plan.searched,
@@ -24,7 +27,7 @@ def study_of(
         trials=math.inf if plan.trials is None else plan.trials,
         epochs=math.inf if plan.total_epochs is None else plan.total_epochs,
         target=plan.target,
-        clocks=clocks.all,
+        clocks=clocks,
         repeats=plan.repeats,
         seed=plan.seed,
         constraints=quantities.constraints,

@@ -35,14 +35,13 @@ def rows_only(space: Space, constants: Collection[str]) -> Space:
 def beside(records: Sequence[Record], space: Space) -> Table:
     """Each published row beside its trial: as printed, and as trained here.
 
-    Rows that train alike have one trial.
+    Rows that train alike have one trial. The space is one of `rows_only`.
     """
     ours = {config_hash(r.params): r for r in records if r.published and not r.repeat_of}
     heads = (f"{name} {whose}" for name in _COMPARED for whose in ("printed", "here"))
     table = Table("published row", "trial", *heads, box=None, title="printed and trained here")
     for point in space.published:
-        params = {name: value for name, value in point.params.items() if name in space.params}
-        record = ours.get(config_hash(space.effective({**space.fixed, **params})))
+        record = ours.get(config_hash(space.effective({**space.fixed, **point.params})))
         here = {} if record is None else {"valid_top1": record.value, **record.metrics}
         cells = [
             shown(name, values.get(name)) for name in _COMPARED for values in (point.results, here)

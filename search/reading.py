@@ -49,7 +49,7 @@ def reopened(home: Home, sweep: str, database: str | None) -> tuple[Plan, SweepS
         loaded = _in_memory(sweep, storage)
     unknown = {name: _not_asked for name in plan.objectives if name not in plan.learned}
     clocks = Clocks(loaded, plan, folder)
-    study = study_of(loaded, plan, clocks, Quantities(known=unknown))
+    study = study_of(loaded, plan, Quantities(known=unknown), clocks.all)
     return plan, study
 
 

@@ -12,12 +12,12 @@ from search.costs import counts
 from search.feasibility import Feasibility
 from search.footprint import Counter, Footprint, footprint
 from search.objectives import COUNTED
+from search.opening import study_of
 from search.plan import Plan
 from search.published import points
 from search.quantities import quantities
 from search.samplers import Quantity
 from search.sampling import create
-from search.study import SweepStudy
 from spaces.space import Value
 
 _DRAWS = 2000  # to see which keep the rules: that takes microseconds
@@ -109,18 +109,16 @@ def _footprints(plan: Plan, count: Counter) -> Iterator[Footprint]:
 
     known = quantities(plan, None)
     limits = {name: (partial(patient, q), most) for name, (q, most) in known.constraints.items()}
-    study = SweepStudy(
-        create("dry run", plan.directions, None),
-        plan.searched,
-        directions=plan.directions,
-        max_epochs=plan.epochs,
-        image_size=plan.image_size,
+    first = replace(
+        plan,
         trials=min(_FIRST, plan.trials or _FIRST),
-        seed=plan.seed,
-        constraints=limits,
-        costly=known.costly,
-        sampler=plan.sampler,
-        pruner=plan.pruner,
+        total_epochs=None,
+        target=None,
+        repeats=1,
+        until_settled=False,
+    )
+    study = study_of(
+        create("dry run", plan.directions, None), first, replace(known, constraints=limits)
     )
     study.enqueue(points(plan), min(_PUBLISHED, plan.published))
     with suppress(_TooLong):

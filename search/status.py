@@ -29,6 +29,7 @@ from search.units import quantity
 from trainables import trial_log
 from trainables.errors import BadRequestError, Exit, StorageError, UserError, complain, exit_code
 from trainables.home import Home
+from trainables.training_time import epoch_seconds
 
 _KINDS: tuple[str, ...] = ("commits", "best weights", "first stages", "study and logs", "report")
 
@@ -72,8 +73,7 @@ def _times(folder: SweepFolder, records: Sequence[Record]) -> tuple[float, float
     seconds, last = 0.0, 0.0
     for record in records:
         for line in trial_log.read(folder.trial(record.key).metrics):
-            parts = (line.metrics.get(n, 0.0) for n in ("train_seconds", "valid_seconds"))
-            seconds, last = seconds + sum(parts), max(last, line.ended_unix_s)
+            seconds, last = seconds + epoch_seconds(line.metrics), max(last, line.ended_unix_s)
     return seconds, last
 
 

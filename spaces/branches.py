@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from spaces.conditions import Condition, In, NotIn
+from spaces.conditions import Condition, OnParent
 from spaces.domains import Choice, Domain, Integer, Real
 from spaces.point import Value
 
@@ -25,7 +25,7 @@ def branches(
         For each branch the domains of what has an effect there. No configuration is in two of
         them, but for single values of a real interval.
     """
-    asked: dict[str, list[In | NotIn]] = {}
+    asked: dict[str, list[OnParent]] = {}
     for part in (part for found in conditional.values() for c in found for part in c.parts):
         if part.name in params:
             asked.setdefault(part.name, []).append(part)
@@ -65,7 +65,7 @@ def _said(parent: str, piece: _Piece | None) -> dict[str, Value]:
 def _offered(
     parent: str,
     domain: Domain,
-    parts: Sequence[In | NotIn],
+    parts: Sequence[OnParent],
     known: Mapping[str, Value],
     conditional: _Conditions,
 ) -> Sequence[_Piece | None]:
@@ -73,7 +73,7 @@ def _offered(
     return _pieces(domain, parts) if _active(parent, known, conditional) else [None]
 
 
-def _pieces(domain: Domain, parts: Sequence[In | NotIn]) -> list[_Piece]:
+def _pieces(domain: Domain, parts: Sequence[OnParent]) -> list[_Piece]:
     """Parts of a domain whose values are all the same to `parts`."""
     named = [value for part in parts for value in part.values]
     match domain:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from spaces.point import Value
 
@@ -11,7 +11,7 @@ class Condition(Protocol):
     """What must hold for a parameter to have an effect; `str` says it in words."""
 
     @property
-    def parts(self) -> "tuple[In | NotIn, ...]":
+    def parts(self) -> "tuple[OnParent, ...]":
         """What is asked of single parents."""
         ...
 
@@ -21,48 +21,45 @@ class Condition(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class In:
-    """The parent `name` has an effect, and one of `values`."""
+class OnParent:
+    """The parent `name` has an effect, and its value is admitted: by `In` or `NotIn`."""
 
     name: str
     values: tuple[Value, ...]
 
     def __post_init__(self):
-        _check(self.values)
+        if not isinstance(cast(object, self.values), tuple):
+            raise ValueError(f"a condition names a tuple of values, given {self.values!r}")
 
     @property
-    def parts(self) -> "tuple[In | NotIn, ...]":
+    def parts(self) -> "tuple[OnParent, ...]":
         return (self,)
 
     def admits(self, value: Value) -> bool:
-        return value in self.values
+        """Whether this value of the parent lets the parameter have an effect."""
+        raise NotImplementedError
 
     def holds(self, known: Mapping[str, Value]) -> bool:
         return self.name in known and self.admits(known[self.name])
+
+
+@dataclass(frozen=True, slots=True)
+class In(OnParent):
+    """The parent `name` has an effect, and one of `values`."""
+
+    def admits(self, value: Value) -> bool:
+        return value in self.values
 
     def __str__(self) -> str:
         return f"{self.name} is {_listed(self.values)}"
 
 
 @dataclass(frozen=True, slots=True)
-class NotIn:
+class NotIn(OnParent):
     """The parent `name` has an effect, and none of `values`."""
-
-    name: str
-    values: tuple[Value, ...]
-
-    def __post_init__(self):
-        _check(self.values)
-
-    @property
-    def parts(self) -> "tuple[In | NotIn, ...]":
-        return (self,)
 
     def admits(self, value: Value) -> bool:
         return value not in self.values
-
-    def holds(self, known: Mapping[str, Value]) -> bool:
-        return self.name in known and self.admits(known[self.name])
 
     def __str__(self) -> str:
         return f"{self.name} is not {_listed(self.values)}"
@@ -75,7 +72,7 @@ class AnyOf:
     conditions: tuple[Condition, ...]
 
     @property
-    def parts(self) -> tuple[In | NotIn, ...]:
+    def parts(self) -> tuple[OnParent, ...]:
         return tuple(part for condition in self.conditions for part in condition.parts)
 
     def holds(self, known: Mapping[str, Value]) -> bool:
@@ -83,11 +80,6 @@ class AnyOf:
 
     def __str__(self) -> str:
         return " or ".join(map(str, self.conditions))
-
-
-def _check(values: object) -> None:
-    if not isinstance(values, tuple):
-        raise ValueError(f"a condition names a tuple of values, given {values!r}")
 
 
 def _listed(values: tuple[Value, ...]) -> str:

@@ -29,6 +29,11 @@ class TrainingTime(NamedTuple):
     reasons: dict[str, str]
 
 
+def epoch_seconds(metrics: Metrics) -> float:
+    """What an epoch took, training and validation; 0 where its metrics say nothing of it."""
+    return metrics.get("train_seconds", 0.0) + metrics.get("valid_seconds", 0.0)
+
+
 def of_folder(folder: TrialFolder, lines: Sequence[Line]) -> TrainingTime:
     """The times of the trial in `folder`, whose `metrics.jsonl` has these `lines`.
 

@@ -30,19 +30,18 @@ class Features:
         self._encode = Encoding(task.feasibility.space)
         limits = task.feasibility.constraints
         functions = {name: quantity for name, (quantity, _) in limits.items()} | dict(task.known)
-        self._columns = [
-            _Column(name, function, task.costly.get(name), self._encode)
+        self._columns = {
+            name: _Column(name, function, task.costly.get(name), self._encode)
             for name, function in functions.items()
-        ]
+        }
         for name, params, value in counted:
-            if name in functions:
-                self._columns[list(functions).index(name)].recall(params, value)
+            if name in self._columns:
+                self._columns[name].recall(params, value)
         self._draws = draws  # kept, so that no other configuration gets the id of one of them
         self._ready = dict(zip(map(id, draws), self._encode(draws), strict=True))
-        self._names = list(functions)
         self._limits = {name: limit for name, (_, limit) in limits.items()}
         self._cheapest = sorted(
-            self._names, key=lambda name: -task.costly.get(name, len(self._draws))
+            self._columns, key=lambda name: -task.costly.get(name, len(self._draws))
         )
         self._spread()
 
@@ -50,7 +49,7 @@ class Features:
         """Find the scale of each column; the costliest see only what keeps the limits of others."""
         kept = list(self._draws)
         for name in self._cheapest:
-            self._columns[self._names.index(name)].spread(kept)
+            self._columns[name].spread(kept)
             if name in self._limits:
                 kept = self.within(kept, (name,)) or kept
 
@@ -61,7 +60,7 @@ class Features:
     def __call__(self, configurations: Sequence[Params]) -> Array:
         """One row per configuration, shape (configurations, `width`)."""
         x = self._encoded(configurations)
-        costs = [column.scaled(configurations, x) for column in self._columns]
+        costs = [column.scaled(configurations, x) for column in self._columns.values()]
         return np.column_stack([x, *costs])
 
     def _encoded(self, configurations: Sequence[Params]) -> Array:
@@ -72,7 +71,7 @@ class Features:
 
     def quantity(self, name: str, configurations: Sequence[Params]) -> Array:
         """The values of a quantity, estimated where it is costly and they are not known."""
-        column = self._columns[self._names.index(name)]
+        column = self._columns[name]
         return column.values(configurations, self._encoded(configurations))
 
     def within(
@@ -86,11 +85,11 @@ class Features:
 
     def news(self) -> list[Counted]:
         """The costly quantities that were counted since the last call."""
-        return [counted for column in self._columns for counted in column.news()]
+        return [counted for column in self._columns.values() for counted in column.news()]
 
     def learn(self, params: Params) -> None:
         """Have the exact quantities of a configuration from now on."""
-        for column in self._columns:
+        for column in self._columns.values():
             column.learn(params)
 
     def keeps(self, params: Params) -> bool:
@@ -99,7 +98,7 @@ class Features:
         The cheapest come first, and those behind a broken limit are not counted.
         """
         for name in self._cheapest:
-            value = self._columns[self._names.index(name)].learn(params)
+            value = self._columns[name].learn(params)
             if name in self._limits and not value <= self._limits[name]:
                 return False
         return True

@@ -11,28 +11,14 @@ best hypervolume). Prints a Markdown table.
 
 import argparse
 
-import search
 from search.simulation import Row
 from tests.benchmarks.found import progress
 from tests.benchmarks.objectives import CHOOSING, FAMILIES, REPORTING, Objective
+from tests.benchmarks.peers import ours
 
 FUNCTIONS = {"choosing": CHOOSING, "reporting": REPORTING}
+WORKERS = 4
 SHARE = 0.01  # of a hypervolume, that counts as better
-
-
-def run(objective: Objective, seed: int, budget: int, *, until_settled: bool) -> list[Row]:
-    return search.simulate(
-        objective,
-        objective.space,
-        directions=objective.directions,
-        max_epochs=objective.max_epochs,
-        budget_epochs=budget,
-        seed=seed,
-        cost=objective.cost,
-        constraints=objective.constraints or None,
-        known=objective.known or None,
-        until_settled=until_settled,
-    ).history
 
 
 def missed(objective: Objective, ended: list[Row], whole: list[Row]) -> bool:
@@ -49,10 +35,11 @@ def row(name: str, given: argparse.Namespace) -> str:
     functions, stops, false, saved = FUNCTIONS[given.functions], 0, 0, 0.0
     for seed in range(given.seeds):
         objective = FAMILIES[name](functions[seed % len(functions)])
-        ended = run(objective, seed, given.budget, until_settled=True)
+        asked = {"seed": seed, "budget_epochs": given.budget, "workers": WORKERS}
+        ended = ours.run(objective, **asked, until_settled=True)
         if len(ended) == given.budget:
             continue
-        whole = run(objective, seed, given.budget, until_settled=False)
+        whole = ours.run(objective, **asked)
         stops += 1
         false += missed(objective, ended, whole)
         saved += 1 - len(ended) / given.budget

@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from search.mlflow_store import client_of
+from search.opening import study_of
 from search.plan import Plan
 from search.projection import Projection
+from search.quantities import Quantities
 from search.record import Record, State
 from search.sampling import create
 from search.study import SweepStudy
@@ -126,17 +128,8 @@ def write_trial() -> Callable[..., list[dict]]:
 
 def _reopened(folder: Path, plan: Plan) -> SweepStudy:
     """The study of `plan` in the sweep's folder, with a storage of its own."""
-    return SweepStudy(
-        create(plan.sweep, plan.directions, StudyFile(SweepFolder(folder)).storage()),
-        plan.searched,
-        directions=plan.directions,
-        max_epochs=plan.epochs,
-        image_size=plan.image_size,
-        trials=plan.trials,
-        seed=plan.seed,
-        sampler=plan.sampler,
-        pruner=plan.pruner,
-    )
+    stored = create(plan.sweep, plan.directions, StudyFile(SweepFolder(folder)).storage())
+    return study_of(stored, plan, Quantities())
 
 
 @pytest.fixture(scope="session")

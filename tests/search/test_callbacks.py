@@ -100,11 +100,12 @@ def test_what_it_prints_is_seen_though_the_output_goes_to_a_log(
     tmp_path, capfd, empty_sweep, monkeypatch
 ):
     for name, descriptor in (("stdout", 1), ("stderr", 2)):  # as they are outside of tests
+        # the descriptor stays open, and the stream lives as long as the test
         stream = open(descriptor, "w", buffering=1, closefd=False)  # noqa: SIM115
         monkeypatch.setattr(sys, name, stream)
 
-    def told(trial, epoch, metrics):  # noqa: ARG001
-        print("heard", epoch)  # noqa: T201
+    def told(_trial, epoch, _metrics):
+        print("heard", epoch)  # noqa: T201 - prints are what is tested
         sys.stderr.write("trouble\n")
 
     study = empty_sweep.study()
@@ -112,7 +113,7 @@ def test_what_it_prints_is_seen_though_the_output_goes_to_a_log(
     study.listeners.append(calls.changed)
     record = study.next()
     with calls.heard(), chatter_to(tmp_path / "log"):
-        print("chatter", flush=True)  # noqa: T201
+        print("chatter", flush=True)  # noqa: T201 - likewise
         study.report(record.key, 1, METRICS)
     said = capfd.readouterr()
     assert "heard 1" in said.out

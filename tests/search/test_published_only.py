@@ -5,25 +5,19 @@ import json
 import pytest
 
 import spaces
+from search.opening import study_of
 from search.plan import Plan
 from search.published_space import beside, rows_only
+from search.quantities import Quantities
 from search.record import State, config_hash
 from search.request import parse
 from search.sampling import create
-from search.study import SweepStudy
 from trainables.data import locate
 from trainables.errors import BadRequestError
 
 
 def opened(plan):
-    study = SweepStudy(
-        create("sweep", plan.directions, None),
-        plan.searched,
-        directions=plan.directions,
-        max_epochs=plan.epochs,
-        image_size=plan.image_size,
-        sampler=plan.sampler,
-    )
+    study = study_of(create("sweep", plan.directions, None), plan, Quantities())
     study.enqueue({point.address: point.params for point in plan.searched.published})
     return study
 
@@ -36,7 +30,7 @@ def trained(study):
 
 
 def test_exactly_the_rows_are_trained(make_plan):
-    plan = make_plan(sampler="published", pruner=None, settings={}, image_size=224)
+    plan = make_plan(sampler="published", pruner=None, trials=None, settings={}, image_size=224)
     study = opened(plan)
     trained(study)
     space = plan.searched
@@ -61,7 +55,9 @@ def test_exactly_the_rows_are_trained(make_plan):
 
 
 def test_a_constant_is_the_same_in_all_rows(make_plan):
-    plan = make_plan(sampler="published", pruner=None, settings={"lr": 0.01, "grid": 7})
+    plan = make_plan(
+        sampler="published", pruner=None, trials=None, settings={"lr": 0.01, "grid": 7}
+    )
     study = opened(plan)
     trained(study)
     assert {(r.params["lr"], r.params["grid"]) for r in study.accepted} == {(0.01, 7)}
@@ -74,7 +70,7 @@ def test_rows_lie_in_their_space(variant):
 
 
 def test_numbers_stand_beside_the_print(make_plan):
-    plan = make_plan(sampler="published", pruner=None, settings={}, image_size=224)
+    plan = make_plan(sampler="published", pruner=None, trials=None, settings={}, image_size=224)
     study = opened(plan)
     record = study.next()
     study.report(record.key, 1, {"valid_top1": 0.75})

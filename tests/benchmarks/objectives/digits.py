@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from spaces.space import Value
+from spaces.space import Integer, Real, Value
 from tests.benchmarks.objectives.digits_space import EPOCHS, SPACE
 from tests.benchmarks.objectives.objective import Objective
 
@@ -27,8 +27,9 @@ def place(params: Mapping[str, Value]) -> Place:
     """The searched parameters as numbers from 0 to 1, times their weights."""
     found = []
     for name, domain in SPACE.params.items():
-        low, high, at = domain.low, domain.high, params[name]  # type: ignore[attr-defined]
-        if domain.log:  # type: ignore[attr-defined]
+        assert isinstance(domain, (Integer, Real))
+        low, high, at = domain.low, domain.high, params[name]
+        if domain.log:
             low, high, at = math.log(low), math.log(high), math.log(float(at))
         found.append(WEIGHTS.get(name, 1.0) * (float(at) - low) / (high - low))
     return tuple(found)

@@ -16,7 +16,7 @@ def missing(objective: Objective, **asked: str) -> str:  # noqa: ARG001
 
 
 def run(
-    objective: Objective, *, seed: int, budget_epochs: int, workers: int, **asked: str
+    objective: Objective, *, seed: int, budget_epochs: int, workers: int, **asked: Any
 ) -> list[Row]:
     # a version that knows no `known` is compared too
     takes = inspect.signature(search.simulate).parameters
