@@ -19,22 +19,24 @@ def space_mistakes(space: Space, image_size: int, widened: Collection[str]) -> l
     Of the parameters in `widened` the ends, or all values, are looked at too: nobody has tried
     them.
     """
-    draws = [space.draw(random.Random(i)) for i in range(_DRAWS)]
-    if wrong := _impossible(space, draws[0], image_size, widened):
+    if wrong := _impossible(space, space.draw(random.Random(0)), image_size, widened):
         return wrong
-    broken: list[list[str]] = []
-    for draw in draws:
+    kept: list[dict[str, Value]] = []
+    broken = Counter[str]()
+    for number in range(_DRAWS):
+        draw = space.draw(random.Random(number))
         try:
-            broken.append(space.broken(draw, image_size))
+            rules = space.broken(draw, image_size)
         except (ArithmeticError, TypeError, ValueError) as error:  # a rule cannot compute with it
             said = f"a rule cannot be judged ({error}): {draw}"
             return _unbuildable(space, draw, image_size) or [said]
-    if all(broken):
-        (commonest, _), *_ = Counter(rule for rules in broken for rule in rules[:1]).most_common(1)
-        sizes = [s for s in _SIZES if any(not space.broken(d, s) for d in draws)]
-        hint = f"; image sizes that work: {', '.join(map(str, sizes))}" if sizes else ""
-        return [f"no configuration at {image_size} px keeps the rules, such as: {commonest}{hint}"]
-    kept = [draw for draw, rules in zip(draws, broken, strict=True) if not rules]
+        broken.update(rules[:1])
+        if not rules:
+            kept.append(draw)
+            if not widened:  # one is enough of a space that comes with a variant
+                break
+    if not kept:
+        return [_never_kept(space, broken, image_size)]
     wrong = _unbuildable(space, kept[0], image_size)
     if wrong or not widened:
         return wrong
@@ -44,6 +46,15 @@ def space_mistakes(space: Space, image_size: int, widened: Collection[str]) -> l
         if wrong := _unruled(space, draw, image_size):
             return wrong
     return []
+
+
+def _never_kept(space: Space, broken: Counter[str], image_size: int) -> str:
+    """What to say of a space whose rules no draw keeps, and the image sizes that would do."""
+    draws = [space.draw(random.Random(number)) for number in range(_DRAWS)]
+    sizes = [s for s in _SIZES if any(not space.broken(draw, s) for draw in draws)]
+    hint = f"; image sizes that work: {', '.join(map(str, sizes))}" if sizes else ""
+    (commonest, _), *_ = broken.most_common(1)
+    return f"no configuration at {image_size} px keeps the rules, such as: {commonest}{hint}"
 
 
 def _unruled(space: Space, params: Mapping[str, Value], image_size: int) -> list[str]:

@@ -132,9 +132,9 @@ class Costs:
         return self._results.damages
 
     def rows(self, record: Record) -> list[Row]:
-        """Every row of a trial's architecture: all devices, settings and image sizes."""
+        """Every whole row of a trial's architecture: all devices, settings and image sizes."""
         subject = subject_of(record, self._plan)
         model = (subject.model, dict(subject.params), subject.num_classes)
-        measured = self._results.identities
+        measured = [i for i in self._results.identities if not i.metrics]
         same = [i for i in measured if (i.model, dict(i.params), i.num_classes) == model]
         return [row for identity in same if (row := self._results.get(identity)) is not None]

@@ -14,7 +14,8 @@ from search.record import Record
 from trainables.efficiency.results import Identity, Row
 from trainables.metrics import EFFICIENCY
 
-_MODEL = ("model", "params", "num_classes")  # of an identity; the others are conditions
+# of an identity; the others are conditions. Only what was measured whole is logged
+_MODEL = ("model", "params", "num_classes", "metrics")
 _CONDITIONS = tuple(field.name for field in fields(Identity) if field.name not in _MODEL)
 _DIGITS = 12  # of a digest; MLflow allows 36
 _EXTERNAL = "mlflow.model.isExternal"  # MLflow's own mark of a model that it does not hold

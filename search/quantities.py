@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from search.costs import SECONDS, architecture_of, counts
@@ -38,6 +38,8 @@ class Quantities:
 class Measured:
     """Costs of architectures on this machine: from the home's table, else measured now.
 
+    No more is measured than what is wanted.
+
     Meanwhile no epoch of this sweep runs: each holds the lock `quiet`. `tell` is given a line about
     each measurement.
     """
@@ -46,15 +48,18 @@ class Measured:
         self, home: Home, plan: Plan, way: Measuring, quiet: Path, tell: Callable[[str], None]
     ):
         self._results, self._plan, self._way = Results(home.path), plan, way
-        self._conditions = way.conditions(SECONDS)
         self._quiet, self._tell = quiet, tell
-        self._wanted = [n for n in (*plan.objectives, *plan.limits) if n in MEASURED]
+        wanted = (n for n in (*plan.objectives, *plan.limits) if n in MEASURED)
+        self._wanted = tuple(dict.fromkeys(wanted))
+        self._whole = way.conditions(SECONDS)  # as after a sweep
+        self._conditions = replace(self._whole, metrics=self._wanted)
 
     def row(self, params: Params) -> Row:
         """The measurements of the architecture of a configuration."""
         subject = architecture_of(params, self._plan, self._plan.sweep)
         identity = self._conditions.of(subject, _SETTING)
-        if (row := self._results.get(identity)) is None:
+        whole = self._whole.of(subject, _SETTING)
+        if (row := self._results.get(identity) or self._results.get(whole)) is None:
             with exclusive(self._quiet):
                 measure_repeatedly(
                     [subject],
@@ -67,7 +72,7 @@ class Measured:
             row = self._results.get(identity)
             assert row is not None, "what was measured has a row"
             named = " ".join(f"{name}={value}" for name, value in subject.params.items())
-            said = ", ".join(f"{n} {shown(n, row.get(n))}" for n in dict.fromkeys(self._wanted))
+            said = ", ".join(f"{n} {shown(n, row.get(n))}" for n in self._wanted)
             self._tell(f"measured {said} of {named}")
         return row
 
@@ -87,7 +92,7 @@ class Measured:
         reasons = row["reasons"]
         wrong = [
             f"{name} cannot be measured here: {reasons.get(name) or reasons.get('everything', '')}"
-            for name in dict.fromkeys(self._wanted)
+            for name in self._wanted
             if row.get(name) is None
         ]
         if wrong:

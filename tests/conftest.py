@@ -15,7 +15,7 @@ from PIL import Image
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from trainables.data import Symmetries, describe
+from trainables.data import Symmetries, describe, locate
 from trainables.data.describe import About
 from trainables.data.parquet import write_split
 
@@ -65,6 +65,14 @@ def _noisy(label: int, rng: np.random.Generator) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def digits_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which `digits` is made, to read: it takes a second."""
+    folder = tmp_path_factory.mktemp("digits")
+    locate("digits", folder / "data")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ def test_there_are_four_and_each_is_short():
     assert all(len(path.read_text().splitlines()) <= 40 for path in EXAMPLES)
 
 
+@pytest.mark.slow
 def test_a_search_from_python_finds_a_good_network():
     told = said_by("search_from_python")
     assert "60 epochs" in told

@@ -134,6 +134,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_trials_need_neither_ray_nor_optuna_nor_mlflow_nor_fvcore():
     """Every module of trainables is imported where these packages cannot be."""
     wanted = sorted(m for m in modules() if within(m, ("trainables",)) and m not in NEEDS_MORE)

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
+import pytest
+
 import spaces
 from reports import collect
 from reports.comparison import published_rows
@@ -20,6 +22,7 @@ class _Resources(HTMLParser):
         self.loaded += [(tag, name, value) for name, value in attrs if name in {"src", "href"}]
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing(report):
     resources = _Resources()
     resources.feed(report.read_text("utf-8"))

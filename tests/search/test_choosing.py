@@ -29,11 +29,9 @@ SPACE = Space(
 """
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    locate("digits", folder / "data")
-    return folder
+@pytest.fixture
+def home(digits_home):
+    return digits_home
 
 
 @pytest.fixture
@@ -184,6 +182,7 @@ def test_a_damaged_plan_is_refused(make_plan, damaged):
         Plan.of(json.loads(make_plan().to_json()) | damaged)
 
 
+@pytest.mark.slow
 def test_resuming_keeps_what_was_said(home, tmp_path, file):
     said = ("--space", str(file), "--set", "depth=2:4", "dropout=0.2")
     made = plan(home, *said)

@@ -183,6 +183,7 @@ def ids(made, identity):
     return {run.info.run_id for run in runs_of_trials(made.client, experiment, "small", identity)}
 
 
+@pytest.mark.slow
 def test_runs_are_not_adopted_across_homes(whole_sweep, tmp_path):
     """Two homes that call their sweeps alike write to one MLflow."""
     study, homes = whole_sweep.study(), {}

@@ -6,6 +6,7 @@ from search.costs import counts
 from search.limits import attainable
 
 
+@pytest.mark.slow
 def test_a_limit_that_can_be_kept_stays(make_plan):
     plan = make_plan(limits={"gflops": 0.08})
     assert attainable(plan) is plan
@@ -13,6 +14,7 @@ def test_a_limit_that_can_be_kept_stays(make_plan):
     assert attainable(unlimited) is unlimited
 
 
+@pytest.mark.slow
 def test_a_limit_that_cannot_be_kept_is_raised_above_the_cheapest(make_plan):
     settings = {"grid": 14, "depth": 12, "dim": 512, "heads": 8, "k_dim": 4, "shared_kv": True}
     plan = make_plan(limits={"gflops": 0.08}, settings=settings)

@@ -97,6 +97,7 @@ def delete_the_experiment(made):
     made.client.delete_experiment(experiment(made))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delete", [delete_the_run, delete_the_parent, delete_the_experiment])
 def test_what_is_deleted_in_the_middle_comes_back(empty_sweep, monkeypatch, delete):
     monkeypatch.setattr("search.tracking._RETRY_SECONDS", (0.01,))

@@ -94,9 +94,9 @@ def test_the_command_line(tmp_path, monkeypatch):
         parse(["linformer", "--published", "all"])
 
 
-def test_the_plan_has_no_limits_but_those_that_are_given(tmp_path):
+def test_the_plan_has_no_limits_but_those_that_are_given(tmp_path, digits_home):
     arguments = ["linformer", "--home", str(tmp_path / "home"), "--published", "only"]
-    dataset = locate("digits", tmp_path / "data")
+    dataset = locate("digits", digits_home / "data")
     plan = parse(arguments).plan(dataset)
     assert (plan.trials, plan.limits) == (None, {})
     assert Plan.of(json.loads(plan.to_json())) == plan

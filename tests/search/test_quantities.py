@@ -6,10 +6,12 @@ import time
 
 import pytest
 
-from search.costs import counts
+from search.costs import SECONDS, architecture_of, counts
 from search.feasibility import Feasibility
 from search.measuring import Measuring
 from search.quantities import Measured, quantities
+from trainables.efficiency.execution import Setting
+from trainables.efficiency.results import Results
 from trainables.errors import BadRequestError
 from trainables.home import Home
 from trainables.lock import shared
@@ -22,10 +24,11 @@ class Device:
     """Answers as a fresh process does; each block of a model takes a millisecond."""
 
     def __init__(self, **missing):
-        self.asked, self.missing = [], missing
+        self.asked, self.missing, self.metrics = [], missing, ()
 
-    def __call__(self, _model, params, **_):
+    def __call__(self, _model, params, *, metrics, **_):
         self.asked.append(params["depth"])
+        self.metrics = metrics
         measured = {
             "latency_ms": float(params["depth"]),
             "throughputs": [[1, 1000.0 / params["depth"], 0.01]],
@@ -71,6 +74,22 @@ def test_an_architecture_is_measured_once(make, device):
     again = quantities(plan, make("latency_ms")[1]).known["latency_ms"]
     assert again(PARAMS) == 4.0, "it is in the home's table"
     assert device.asked == [4, 8]
+
+
+def test_no_more_is_measured_than_what_is_wanted(make, device):
+    make("latency_ms", throughput_images_per_s=1.0)[1].row(PARAMS)
+    assert device.metrics == ("latency_ms", "throughput_images_per_s")
+
+
+def test_what_was_measured_whole_is_not_measured_again(make, device, tmp_path):
+    plan, measured, _ = make("latency_ms")
+    whole = Measuring(device, "cpu: a processor", 1).conditions(SECONDS)
+    subject = architecture_of(LARGER, plan, "earlier")
+    answer = {"measurements": {"latency_ms": 7.0}, "counts": {}, "reasons": {}}
+    Results(tmp_path).add(whole.of(subject, Setting()), [answer])
+    assert make("latency_ms")[1].row(LARGER)["latency_ms"] == 7.0
+    assert measured.row(PARAMS)["latency_ms"] == 4.0
+    assert device.asked == [4]
 
 
 def test_limits_refuse_without_training(make):

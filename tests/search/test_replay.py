@@ -49,6 +49,9 @@ SWEEPS = {
 }
 
 
+_SLOW = {name: () if name == "one objective" else (pytest.mark.slow,) for name in SWEEPS}
+
+
 def metrics(params, epoch):
     end = -((params["x"] - 1) ** 2) - 0.1 * (8 - params["n"]) - 0.3 * (params["kind"] != "b")
     return {"y": end - 2 / epoch, "z": params["n"] + 1 / epoch}
@@ -146,7 +149,9 @@ def task_of(settings, seed=5):
 
 
 @pytest.mark.parametrize("sampler", ["freeze-thaw", "tpe", "random"])
-@pytest.mark.parametrize("sweep", SWEEPS)
+@pytest.mark.parametrize(
+    "sweep", ["one objective", *(pytest.param(s, marks=pytest.mark.slow) for s in list(SWEEPS)[1:])]
+)
 def test_a_sweep_with_two_lanes_is_replayed(sweep, sampler):
     settings = SWEEPS[sweep]
     study = opened(InMemoryStorage(), sampler=sampler, **settings)

@@ -27,12 +27,10 @@ def nothing_starts(monkeypatch, tmp_path):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory):
+@pytest.fixture
+def made(digits_home):
     """A home in which `digits` is made."""
-    folder = tmp_path_factory.mktemp("made")
-    locate("digits", folder / "data")
-    return folder
+    return digits_home
 
 
 def request(made, *more):
@@ -177,6 +175,7 @@ def test_a_home_that_is_a_file(tmp_path, capsys):
     assert "cannot be written" in text
 
 
+@pytest.mark.slow
 def test_as_a_process(tmp_path):
     line = [sys.executable, "-m", "search.run", "linfomer", "--home", str(tmp_path)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)

@@ -89,6 +89,7 @@ def test_one_seed_one_history():
     assert run(seed=5) != run(seed=6)
 
 
+@pytest.mark.slow
 def test_nothing_above_a_limit_is_trained():
     limit = {"size": (lambda params: abs(params["x"]) + params["n"], 3.0)}
     history = run(constraints=limit)
@@ -96,6 +97,7 @@ def test_nothing_above_a_limit_is_trained():
     assert all(abs(row.params["x"]) + row.params["n"] <= 3.0 for row in history)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "lengths"), [("tpe", {3}), ("freeze-thaw", {1, 3})])
 def test_several_objectives(sampler, lengths):
     """Optuna's pruners know a single one."""

@@ -253,6 +253,7 @@ def test_sweeps_share_an_experiment_and_not_their_runs(whole_sweep, make_plan):
     assert len(runs_of_trials(whole_sweep.client, experiment, "other")) == 1
 
 
+@pytest.mark.slow
 def test_what_a_killed_driver_left_of_a_database_is_made_again(tmp_path):
     (tmp_path / ".mlflow.db.new").write_bytes(b"half of it")
     client = client_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -342,6 +343,7 @@ def test_a_run_whose_creation_was_not_answered_is_found(empty_sweep, monkeypatch
     assert content(empty_sweep).keys() == {"small", *(r.key for r in study.accepted)}
 
 
+@pytest.mark.slow
 def test_an_mlflow_that_comes_back_at_the_end_is_not_missed(empty_sweep, monkeypatch):
     """Between two tries up to half a minute goes by; at the end, a second."""
     monkeypatch.setattr("search.tracking._RETRY_SECONDS", (3600,))
@@ -363,6 +365,7 @@ def test_an_mlflow_that_comes_back_at_the_end_is_not_missed(empty_sweep, monkeyp
     assert len(trial_runs(empty_sweep)) == 1
 
 
+@pytest.mark.slow
 def test_an_mlflow_that_never_comes_back_is_told(empty_sweep, monkeypatch):
     monkeypatch.setattr("search.tracking._RETRY_SECONDS", (0.01,))
     back = threading.Event()

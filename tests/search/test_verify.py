@@ -396,6 +396,7 @@ def test_what_is_wrong_in_mlflow_alone_is_rebuilt(whole_sweep, capsys, plant):
     assert check(whole_sweep, "--rebuild") == 0, capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", [damage_a_line, change_the_test_accuracy])
 def test_a_rebuild_leaves_the_run_whose_folder_is_damaged(whole_sweep, plant):
     plant(whole_sweep)
@@ -425,6 +426,7 @@ def test_mlflow_is_rebuilt(whole_sweep, mlflow_db, capsys):
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_measured_costs_are_rebuilt_from_the_home_alone(trained_sweep, mlflow_db):
     study = trained_sweep.study()
     way = Measuring(lambda *_, **__: answer(), "cuda: a GPU that is elsewhere")

@@ -27,6 +27,7 @@ print(kept, left, rise)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is that of Linux")
 @pytest.mark.parametrize("way", ["keep", pytest.param("leave", marks=pytest.mark.slow)])
 def test_freed_memory_is_kept_until_it_is_given_back(way):

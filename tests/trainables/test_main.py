@@ -147,6 +147,7 @@ def test_another_trial_in_the_directory_is_refused_with_the_difference(run, fold
     assert log(folder) == before
 
 
+@pytest.mark.slow
 def test_the_earlier_name_of_the_command_goes_on_working():
     command = [sys.executable, "-m", "trainables.trial", "vitt"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

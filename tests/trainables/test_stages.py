@@ -66,6 +66,7 @@ def learner_config(data: Path) -> TrialConfig:
 CUTS = [(stage, epoch, part) for stage in (1, 2) for epoch in (1, 2) for part in ("train", "score")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "epoch", "part"), [*CUTS, (2, 0, "begin")])
 def test_killed_anywhere_it_ends_bit_for_bit_the_same(
     uncut, tiny_data, folder, monkeypatch, stage, epoch, part

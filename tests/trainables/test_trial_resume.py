@@ -29,6 +29,7 @@ def assert_as_whole(whole: dict[str, Any], folder: Path, trial: Trial | None = N
         assert_same(trial.learner.state(), whole["states"][EPOCHS])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", range(1, EPOCHS))
 def test_stopped_and_reopened_equals_never_stopped(whole, flat, folder, stop):
     trial = opened(flat, folder)
@@ -112,6 +113,7 @@ def test_cut_between_commit_and_line(whole, flat, folder, keep):
     assert_as_whole(whole, folder, trial)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [0, 1, 40, -1])
 def test_cut_while_the_last_line_is_written(whole, flat, folder, monkeypatch, keep):
     trial = opened(flat, folder)

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from contextlib import redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ import psutil
 import torch
 
 from trainables import models
+from trainables.efficiency.bench import NOT_WANTED, UTILISATION
 from trainables.efficiency.count import Counts, count
 from trainables.efficiency.device import resolve
 from trainables.efficiency.execution import Setting
@@ -38,7 +39,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "setting": setting.label,
         "device": measurements.pop("device"),
-        "counts": asdict(counts),
+        "counts": asdict(counts) if counts else {"reasons": _not_counted()},
         "measurements": measurements,
         "occupancy_before": asdict(before),
         "occupancy_after": asdict(after),
@@ -48,15 +49,20 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _not_counted() -> dict[str, str]:
+    return {field.name: NOT_WANTED for field in fields(Counts)}
+
+
 def _measured(
     request: dict[str, Any], device: torch.device, setting: Setting
-) -> tuple[Counts, dict[str, Any]]:
+) -> tuple[Counts | None, dict[str, Any]]:
     torch.manual_seed(0)
     image = {key: request[key] for key in ("image_size", "in_chans")}
     model = models.build(
         request["name"], request["params"], num_classes=request["num_classes"], **image
     )
-    counts = count(model, **image)
+    metrics = request["metrics"]
+    counts = None if metrics and UTILISATION[0] not in metrics else count(model, **image)
     measurements = measure(
         model,
         **image,
@@ -64,7 +70,8 @@ def _measured(
         setting=setting,
         training_batch_size=request["training_batch_size"],
         seconds=request["seconds"],
-        gmacs=counts.gmacs,
+        gmacs=counts and counts.gmacs,
+        metrics=metrics,
     )
     return counts, asdict(measurements)
 

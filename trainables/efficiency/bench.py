@@ -1,7 +1,7 @@
 """A model on a device, and what is measured of it: values, or None and the reason."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
@@ -23,6 +23,19 @@ from trainables.efficiency.unmeasurable import UnmeasurableError, attempt
 _POWERS_ON_CPU = tuple(2**exponent for exponent in range(9))
 _SEARCH_SHARE = 0.5  # of the throughput's time on CUDA, for finding the batch size
 _MOST_STEPS = 1000
+# what each method fills in
+INFERENCE_MEMORY = tuple(
+    f"{use}_{kind}_memory_bytes"
+    for use in ("inference", "inference_batch_1")
+    for kind in ("peak", "reserved")
+)
+TRAINING_MEMORY = ("training_peak_memory_bytes", "training_reserved_memory_bytes")
+LATENCY = ("latency_ms", "latency_p90_ms", "latency_p99_ms", "graph_breaks")
+THROUGHPUT = ("throughput_images_per_s", "throughput_batch_size", "largest_batch_size")
+ENERGY = ("energy_joules", "power_watts", "idle_power_watts")
+TRAINING_STEP = ("training_step_ms",)
+UTILISATION = ("utilisation",)
+NOT_WANTED = "it was not asked for"
 
 
 @dataclass
@@ -30,15 +43,28 @@ class Bench:
     """Each method measures what its name says.
 
     Values go to `found`; where a value is None, the reason goes to `reasons`. `repeats` are the
-    numbers of timed passes behind the values.
+    numbers of timed passes behind the values. `metrics` are wanted, or all if there are none.
     """
 
     model: torch.nn.Module
     inputs: Inputs
     setting: Setting
+    metrics: Collection[str] = ()
     found: dict[str, Any] = field(default_factory=dict)
     repeats: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+
+    def wants(self, *parts: Sequence[str]) -> bool:
+        """Whether anything of these is wanted."""
+        return not self.metrics or any(name in self.metrics for part in parts for name in part)
+
+    def leave_out(self) -> None:
+        """Say of everything that was not measured that it was not asked for."""
+        none = {"throughputs": (), "throughput_stopped_by": NOT_WANTED}
+        parts = (INFERENCE_MEMORY, TRAINING_MEMORY, LATENCY, THROUGHPUT, ENERGY, TRAINING_STEP)
+        missing = [n for part in (*parts, UTILISATION) for n in part if n not in self.found]
+        self.found = none | dict.fromkeys(missing) | self.found
+        self.reasons |= dict.fromkeys(missing, NOT_WANTED)
 
     def inference_memory(self, batch_size: int) -> None:
         peak = partial(inference_peak, self.model, self.inputs, setting=self.setting)
@@ -61,7 +87,7 @@ class Bench:
             return found.median * 1e3, found.p90 * 1e3, found.p99 * 1e3, breaks
 
         self.repeats["latency_ms"] = 0
-        self._fill(("latency_ms", "latency_p90_ms", "latency_p99_ms", "graph_breaks"), measured)
+        self._fill(LATENCY, measured)
         if not compiled:
             self.reasons["graph_breaks"] = f"{self.setting.mode} compiles nothing"
 
@@ -109,13 +135,11 @@ class Bench:
             return (median(durations) * 1e3,)
 
         self.repeats["training_step_ms"] = 0
-        self._fill(("training_step_ms",), measured)
+        self._fill(TRAINING_STEP, measured)
 
     def energy(self, best: Throughput | None) -> None:
         """Measured at the batch size of the best throughput."""
-        self._fill(
-            ("energy_joules", "power_watts", "idle_power_watts"), lambda: self._energy(best)[:3]
-        )
+        self._fill(ENERGY, lambda: self._energy(best)[:3])
 
     def utilisation(
         self, best: Throughput | None, gmacs: float | None, device: Mapping[str, Any]
@@ -132,7 +156,7 @@ class Bench:
                 raise UnmeasurableError(f"no peak of {device['name']} in {precision} is known")
             return (peaks.utilisation(gmacs * 1e9, best.images_per_s, device["peak_flops"]),)
 
-        self._fill(("utilisation",), measured)
+        self._fill(UTILISATION, measured)
 
     @property
     def _on_cuda(self) -> bool:

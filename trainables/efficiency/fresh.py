@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ def measure_fresh(
     precision: str = "fp32",
     training_precision: str = "fp32",
     mode: str = "eager",
+    metrics: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Build, count and measure the model `trainables.models.build(name, params, ...)`.
 
@@ -59,6 +60,7 @@ def measure_fresh(
         precision: of forward passes, as in `execution.Setting`.
         training_precision: of training steps.
         mode: of forward passes.
+        metrics: what is measured of the catalogue, with what comes along; by default everything.
 
     Returns:
         The answer of `python -m trainables.efficiency`, described there; or `{"error": reason}` if
@@ -75,6 +77,7 @@ def measure_fresh(
     request |= {"num_classes": num_classes, "in_chans": in_chans, "device": device}
     request |= {"training_batch_size": training_batch_size, "seconds": seconds}
     request |= {"precision": precision, "training_precision": training_precision, "mode": mode}
+    request |= {"metrics": list(metrics)}
     try:
         answer = _asked(json.dumps(request), _environment(threads), timeout_s)
     except subprocess.TimeoutExpired:

@@ -1,12 +1,21 @@
 """Measures time, memory and energy of a model on one device."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from trainables.efficiency.bench import Bench
+from trainables.efficiency.bench import (
+    ENERGY,
+    INFERENCE_MEMORY,
+    LATENCY,
+    THROUGHPUT,
+    TRAINING_MEMORY,
+    TRAINING_STEP,
+    UTILISATION,
+    Bench,
+)
 from trainables.efficiency.borrowed import borrowed
 from trainables.efficiency.device import describe, resolve
 from trainables.efficiency.execution import Setting
@@ -82,6 +91,7 @@ def measure(
     optimizer: MakeOptimizer = torch.optim.Adam,
     seconds: float = 2.0,
     gmacs: float | None = None,
+    metrics: Collection[str] = (),
 ) -> Measurements:
     """Measure `model` on images (in_chans, image_size, image_size), first memory, then time.
 
@@ -103,6 +113,7 @@ def measure(
             long they take. Compiling, the search for the largest batch and the energy (20 s on
             CUDA) take extra time.
         gmacs: those of `count`, for the utilisation.
+        metrics: what is measured of these fields, with what comes along; by default everything.
 
     Raises:
         ValueError: the device is not there, or sizes are not positive.
@@ -116,20 +127,29 @@ def measure(
         raise ValueError(f"{', '.join(mistakes)}; only positive numbers can be measured with")
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     facts = describe(target, setting.precision)  # now, so that the load is that before our work
-    bench = Bench(model, Inputs(in_chans, image_size, target, dtype), setting)
+    bench = Bench(model, Inputs(in_chans, image_size, target, dtype), setting, metrics)
     others, training_share = OtherLoad(target), 1 - _LATENCY_SHARE - _THROUGHPUT_SHARE
+    best = None
     with borrowed(model, target):
-        bench.inference_memory(inference_batch_size)
-        bench.training_memory(training_batch_size, optimizer)
+        if bench.wants(INFERENCE_MEMORY):
+            bench.inference_memory(inference_batch_size)
+        if bench.wants(TRAINING_MEMORY):
+            bench.training_memory(training_batch_size, optimizer)
         others.look()
-        bench.latency(seconds * _LATENCY_SHARE)
-        others.look()
-        best = bench.throughput(batch_sizes, seconds * _THROUGHPUT_SHARE)
-        others.look()
-        bench.energy(best)
-        bench.training_step(training_batch_size, optimizer, seconds * training_share)
-        others.look()
-    bench.utilisation(best, gmacs, facts)
+        if bench.wants(LATENCY):
+            bench.latency(seconds * _LATENCY_SHARE)
+            others.look()
+        if bench.wants(THROUGHPUT, UTILISATION, ENERGY):
+            best = bench.throughput(batch_sizes, seconds * _THROUGHPUT_SHARE)
+            others.look()
+        if bench.wants(ENERGY):
+            bench.energy(best)
+        if bench.wants(TRAINING_STEP):
+            bench.training_step(training_batch_size, optimizer, seconds * training_share)
+            others.look()
+    if bench.wants(UTILISATION):
+        bench.utilisation(best, gmacs, facts)
+    bench.leave_out()
     return Measurements(
         **bench.found,
         **others.found,

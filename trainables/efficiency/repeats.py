@@ -24,12 +24,14 @@ class Conditions:
         threads: PyTorch's threads on the CPU; None means as many as the environment says.
         timing_seconds: the time for timing in each measurement.
         versions: those of the software.
+        metrics: those that are measured, of the catalogue; all if it is empty.
     """
 
     device: str
     threads: int | None
     timing_seconds: float
     versions: Mapping[str, str]
+    metrics: tuple[str, ...] = ()
 
     def of(self, subject: Subject, setting: Setting) -> Identity:
         """The identity of a measurement of `subject` in `setting` under these conditions."""
@@ -45,6 +47,7 @@ class Conditions:
             mode=setting.mode,
             timing_seconds=self.timing_seconds,
             versions=self.versions,
+            metrics=self.metrics,
         )
 
 
@@ -155,6 +158,7 @@ def _answer(
             precision=identity.precision,
             training_precision=identity.training_precision,
             mode=identity.mode,
+            metrics=identity.metrics,
         )
     except Exception as error:  # noqa: BLE001 - any error of a run is the reason in one row
         return {"error": f"{type(error).__name__}: {error}"}

@@ -38,6 +38,7 @@ class Identity:
         precision, training_precision, mode: those of `execution.Setting`.
         timing_seconds: the time for timing, which keeps quick and thorough measurements apart.
         versions: those of the software.
+        metrics: those that were measured, of the catalogue; empty if all were.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Identity:
     mode: str
     timing_seconds: float
     versions: Mapping[str, str]
+    metrics: Sequence[str] = ()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -65,9 +67,11 @@ class Identity:
         `params` is called `architecture` there, since the catalogue's `params` counts parameters.
         """
         columns = self.document
+        metrics = sorted(columns.pop("metrics"))
         params = {name: _whole(value) for name, value in columns.pop("params").items()}
         texts = {"architecture": _canonical(params), "versions": _canonical(self.versions)}
-        return columns | texts | {"timing_seconds": float(self.timing_seconds)}
+        some = {"metrics": _canonical(metrics)} if metrics else {}  # all: as earlier versions
+        return columns | texts | some | {"timing_seconds": float(self.timing_seconds)}
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ left to the trial, any other key is refused.
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -32,13 +32,14 @@ _PARTS = {
 BASELINE = "vit"  # the shell with softmax attention, by its usual name
 
 
-def _files(package: ModuleType) -> set[str]:
-    return {module.name for module in pkgutil.iter_modules(package.__path__)}
+@cache
+def _files(package: ModuleType) -> frozenset[str]:
+    return frozenset(module.name for module in pkgutil.iter_modules(package.__path__))
 
 
 def names() -> list[str]:
     """The models that `build` knows: the files of the four folders, softmax as `vit`."""
-    found = set().union(*map(_files, _FOLDERS))
+    found = frozenset[str]().union(*map(_files, _FOLDERS))
     return sorted(found - {"softmax"} | {BASELINE})
 
 

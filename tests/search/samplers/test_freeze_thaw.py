@@ -228,6 +228,7 @@ def test_two_known_objectives_and_one_learned(way):
     assert len(history) == 60
 
 
+@pytest.mark.slow
 def test_two_learned_objectives():
     def both(params, epoch):
         return {"y": value(params, epoch), "z": 1 - params["x"] + 1 / epoch}

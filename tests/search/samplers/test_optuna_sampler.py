@@ -69,6 +69,7 @@ def test_every_sampler_keeps_rules_and_limits_and_repeats_nothing(name):
         assert task().feasibility.holds(params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_resumed_sweep_is_suggested_what_an_unbroken_one_is(name):
     """With what was refused, and what the sampler left with its trials, behind it."""
@@ -101,6 +102,7 @@ def test_where_one_in_a_hundred_keeps_a_limit_something_is_found(name):
     assert all(params["lr"] <= 10**-4.96 for params in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", [*PRUNERS, "pause-halving", "none"])
 def test_every_pruner_judges(pruner):
     lengths = {}

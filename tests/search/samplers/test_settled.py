@@ -88,6 +88,7 @@ def test_a_sampler_that_expects_nothing_never_settles(sampler):
     assert len(run(until_settled=True, sampler=sampler, budget_epochs=60)) == 60
 
 
+@pytest.mark.slow
 def test_two_objectives_settle_too():
     def known(params):
         return float(params["n"])
@@ -109,6 +110,7 @@ def unbroken(tmp_path_factory):
     return url, study, train(study)
 
 
+@pytest.mark.slow
 def test_a_settled_sweep_is_finished_also_when_it_is_opened_again(unbroken):
     url, study, order = unbroken
     assert len(order) > 20

@@ -84,6 +84,7 @@ def opened(dataset, way, **options):
     return open_pixels(dataset, "train", PX, CPU, way=way, workers=0, **options)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     size=st.sampled_from(SIZES),

@@ -25,6 +25,7 @@ REQUEST = {
     "precision": "fp32",
     "training_precision": "fp32",
     "mode": "eager",
+    "metrics": [],
 }
 
 
@@ -40,6 +41,7 @@ def answer(monkeypatch, capsys, **changes):
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_fresh_process_answers_with_all_numbers():
     found = measure_fresh("vit", MODEL, **SIZES, threads=1, training_batch_size=2, seconds=0.1)
     assert set(EFFICIENCY) <= found["counts"].keys() | found["measurements"].keys()
@@ -64,6 +66,18 @@ def test_the_setting_of_the_request_is_measured(monkeypatch, capsys):
     assert found["setting"] == "eager, bf16, trained in tf32"
     assert found["measurements"]["latency_ms"] > 0
     assert "no tf32" in found["measurements"]["reasons"]["training_peak_memory_bytes"]
+
+
+def test_nothing_is_measured_that_was_not_asked_for(monkeypatch, capsys):
+    found = answer(monkeypatch, capsys, metrics=["latency_ms"])
+    measured, counted = found["measurements"], found["counts"]
+    assert measured["latency_ms"] > 0
+    for name in EFFICIENCY.keys() - {"latency_ms", "latency_p90_ms", "latency_p99_ms"}:
+        group = measured if name in measured else counted
+        assert group.get(name) is None, name
+        assert name in group["reasons"], name
+    assert measured["reasons"]["training_peak_memory_bytes"] == "it was not asked for"
+    assert counted["reasons"]["gflops"] == "it was not asked for"
 
 
 def test_an_unknown_setting_is_an_error_with_its_reason(monkeypatch, capsys):
@@ -183,6 +197,7 @@ def test_it_is_in_a_session_of_its_own(monkeypatch):
     assert child(monkeypatch, source) == {"leads": True}
 
 
+@pytest.mark.slow
 def test_an_interruption_here_ends_the_process(monkeypatch, tmp_path):
     file = tmp_path / "pid"
     source = f"import os, time; open({str(file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"

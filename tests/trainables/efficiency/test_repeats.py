@@ -75,6 +75,7 @@ def test_the_run_is_told_the_subject_and_the_setting(tmp_path):
         "precision": "fp32",
         "training_precision": "fp16",
         "mode": "eager",
+        "metrics": (),
     }
 
 

@@ -41,7 +41,9 @@ def test_the_key_is_of_the_content_alone():
     changed = [OTHER, replace(IDENTITY, threads=2), replace(IDENTITY, versions={})]
     changed += [replace(IDENTITY, params={**IDENTITY.params, "layer_scale": True})]
     changed += [replace(IDENTITY, timing_seconds=2.0)]
-    assert len({IDENTITY.key, *(other.key for other in changed)}) == 6
+    changed += [replace(IDENTITY, metrics=("latency_ms", "gmacs"))]
+    assert len({IDENTITY.key, *(other.key for other in changed)}) == 7
+    assert replace(changed[-1], metrics=["gmacs", "latency_ms"]).key == changed[-1].key
     assert replace(IDENTITY, timing_seconds=1).key == IDENTITY.key
 
 
@@ -61,6 +63,23 @@ def test_quick_and_thorough_repeats_do_not_mix(tmp_path):
     row = results.add(replace(IDENTITY, timing_seconds=2.0), [answer(3.0)])
     assert (row["repeats"], row["latency_ms"], row["timing_seconds"]) == (1, 3.0, 2.0)
     assert results.get(IDENTITY)["latency_ms"] == 1.0
+
+
+def test_some_and_all_metrics_do_not_mix(tmp_path):
+    some = replace(IDENTITY, metrics=("latency_ms",))
+    Results(tmp_path).add(some, [answer(1.0)])
+    again = Results(tmp_path)
+    assert again.get(IDENTITY) is None
+    assert again.get(some)["latency_ms"] == 1.0
+    assert again.add(IDENTITY, [answer(3.0)])["latency_ms"] == 3.0
+    table = pq.read_table(tmp_path / "measurements.parquet")
+    assert table["metrics"].to_pylist() == ['["latency_ms"]', None]
+
+
+def test_the_key_of_earlier_versions_is_that_of_all_metrics():
+    assert "metrics" not in IDENTITY.columns
+    earlier = {name: value for name, value in IDENTITY.document.items() if name != "metrics"}
+    assert Identity(**earlier).key == IDENTITY.key
 
 
 def test_the_file_holds_rows_units_and_meanings(tmp_path):

@@ -105,6 +105,7 @@ def test_the_planned_tokens_are_those_that_come(image_size):
         assert tiny(image_size)(torch.zeros(1, 3, image_size, image_size)).shape == (1, 3)
 
 
+@pytest.mark.slow
 def test_published_counts():
     counts = counted("cvt", "CvT-13", 224)
     assert counts.params == 19_997_480

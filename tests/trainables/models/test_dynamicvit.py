@@ -127,6 +127,7 @@ def test_evaluation_keeps_exactly_its_share(rate, kept):
     assert seen == [196, *kept]
 
 
+@pytest.mark.slow
 def test_the_share_of_training_approaches_that_of_evaluation():
     module, shares = trunk(Geometry(width=8, heads=2, grid=(5, 5)), keep_rate=0.7).float(), []
     for predictor in module.predictors.values():

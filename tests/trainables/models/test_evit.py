@@ -115,6 +115,7 @@ def test_stages_are_spread_over_every_depth(depth, blocks):
     assert model.blocks.reducing == blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "fuse", "gflops"), [(0.7, False, 3.032), (0.7, True, 3.065), (0.9, False, 4.036)]
 )

@@ -89,6 +89,7 @@ def sample_by_loops(module: Any, sample: torch.Tensor) -> dict[int, torch.Tensor
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{}, {"theta": 1.0}, {"alpha": 0.0}, {"neighbours": 0}, {"propagated": 9}]
 )
@@ -156,6 +157,7 @@ def test_small_shares_add_up_in_half_precision():
     assert grown.max() < 1.0078
 
 
+@pytest.mark.slow
 def test_published_counts():
     published = {**models.published("gtp")["GTP-ViT-S/16"]}
     with torch.device("meta"):

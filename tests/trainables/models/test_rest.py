@@ -117,6 +117,7 @@ def test_the_planned_tokens_are_those_that_come(image_size):
     assert logits.isfinite().all()
 
 
+@pytest.mark.slow
 def test_published_counts():
     counts = counted("rest", "ResT-S", 224)
     assert counts.params == 13_679_708

@@ -57,6 +57,7 @@ def test_blocks_behind_see_the_learned_tokens_alone(depth, share, before):
     assert seen == [10] * before + [6] * (depth - before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("share", "gflops", "faithful_gflops", "faithful_params"),
     [(0.5, 2.575, 2.575, 12_012_528), (0.75, 3.676, 3.773, 17_338_224)],

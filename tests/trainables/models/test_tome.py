@@ -127,6 +127,7 @@ def test_merging_keeps_its_precision_in_half_precision(dtype):
     torch.testing.assert_close(mean, x[:, 1:].to(dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("r", "gflops"), [(8, 3.467), (13, 2.742)])
 def test_operations_at_the_rates_of_the_paper(r, gflops):
     params = {**models.published("tome")["ToMe-S-R-8/16"], "r": r}

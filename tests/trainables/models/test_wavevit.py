@@ -146,6 +146,7 @@ def test_every_image_size(image_size):
         assert model(torch.zeros(1, 3, image_size, image_size)).shape == (1, 3)
 
 
+@pytest.mark.slow
 def test_published_counts():
     counts = counted("wavevit", "WaveViT-S", 224)
     assert counts.params == 22_241_176
