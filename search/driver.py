@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from reports.build import build
 from reports.mlflow_contract import address, explained
-from search import cluster, disk, exhaustion, measuring, objectives, tuner
+from search import cluster, disk, exhaustion, measuring, objectives, tuner, warm_start
 from search.adoption import adopt
 from search.clock import Clocks
 from search.costs import Costs
@@ -36,7 +36,6 @@ from search.study import SweepStudy
 from search.study_file import StudyFile
 from search.terminal import View, best, progress_bar, reasons, repeats
 from search.tracking import Tracker
-from search.warm_start import found_best
 from trainables import trial_log
 from trainables.addresses import redacted, sqlite_url
 from trainables.errors import BadRequestError
@@ -85,6 +84,8 @@ class Sweep:
             self.say(f"note: {len(adopted)} trials that the study did not know {where}")
             if not request.database:
                 file.keep()
+        if kept := warm_start.keep(stored, plan, request.home, request.database):
+            self.say(f"note: the search knows {kept}")
         self._clocks = Clocks(stored, plan, request.folder)
         study = study_of(stored, plan, known, self._clocks.all)
         study.listeners += [self._tidy, *(clock.changed for clock in self._clocks.all)]
@@ -92,7 +93,7 @@ class Sweep:
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
         only = plan.sampler == PUBLISHED
-        warm = found_best(plan, request.home, request.database)
+        warm = warm_start.found_best(plan, request.home, request.database)
         count = math.inf if only else plan.published + len(warm)
         study.enqueue(warm | points(plan), count)
         for row, broken in refused(plan).items() if only else ():

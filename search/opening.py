@@ -8,7 +8,10 @@ import optuna
 from search import exhaustion
 from search.plan import Plan
 from search.quantities import Quantities
+from search.samplers import Earlier
 from search.study import SweepStudy
+
+EARLIER = "earlier_trials"  # the attribute of a study with what `warm_start` noted
 
 
 def study_of(
@@ -36,6 +39,19 @@ def study_of(
         sampler=plan.sampler,
         pruner=plan.pruner,
         until_settled=plan.until_settled,
+        earlier=recall(stored),
     )
     exhaustion.recall(stored, study)
     return study
+
+
+def recall(stored: optuna.Study) -> tuple[Earlier, ...]:
+    """What was noted of earlier sweeps."""
+    return tuple(
+        Earlier(
+            trial["sweep"],
+            trial["params"],
+            {float(share): tuple(values) for share, values in trial["curve"].items()},
+        )
+        for trial in stored.user_attrs.get(EARLIER, ())
+    )

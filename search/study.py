@@ -18,7 +18,7 @@ from search.ledger import Ledger
 from search.record import Record, State, told_of
 from search.repeats import Repeats
 from search.roster import Roster
-from search.samplers import DEFAULT, Quantity, Resume, Start, Task, Verdict
+from search.samplers import DEFAULT, Earlier, Quantity, Resume, Start, Task, Verdict
 from search.samplers.loading import load
 from spaces.space import Space, Value
 
@@ -27,15 +27,14 @@ class SweepStudy:
     """Ask, report and tell, over an Optuna study and a space.
 
     Args:
-        study: where everything is kept.
-        space: what is searched.
+        study: where everything is kept; `space`: what is searched.
         directions: the objectives (`{"valid_top1": "max"}`) in the order of the study's.
         max_epochs: epochs of a trial that is neither paused nor stopped.
         trials, epochs, target, clocks: see `Allowance`.
         repeats: how often the best configurations are trained in all, with a seed each.
         constraints, known, costly: limits, and objectives that need no training; see `Task`.
-        sampler: its name, see `samplers`; `pruner`: the pruner's, or None for its own.
-        until_settled: see `samplers.settled`.
+        sampler, pruner: their names, see `samplers`; None for the sampler's own pruner.
+        until_settled: see `samplers.settled`; `earlier`: trials of other sweeps, to learn from.
 
     Raises ValueError if there is no such sampler or pruner.
     """
@@ -60,6 +59,7 @@ class SweepStudy:
         sampler: str = DEFAULT,
         pruner: str | None = None,
         until_settled: bool = False,
+        earlier: Sequence[Earlier] = (),
     ):
         self.space, self.max_epochs = space, max_epochs
         self.allowance = Allowance(trials=trials, epochs=epochs, target=target, clocks=clocks)
@@ -67,7 +67,8 @@ class SweepStudy:
         self.feasibility = Feasibility(space, image_size, constraints or {})
         self.gave_up, self.exhausted = "", False
         self._study, self._directions, self._known = study, dict(directions), dict(known or {})
-        task = Task.of(self.feasibility, directions, self._known, max_epochs, seed, costly or {})
+        given = (max_epochs, seed, costly or {}, earlier)
+        task = Task.of(self.feasibility, directions, self._known, *given)
         self._learned, self._costly = task.learned, task.costly
         self._roster = Roster(directions, self._learned, space)
         self._repeats = Repeats(repeats, seed, self._directions, self._learned)

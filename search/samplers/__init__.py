@@ -7,7 +7,7 @@ what an unbroken one would. `loading` finds a sampler by its name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -53,6 +53,23 @@ class Seen:
         return next(reversed(self.curve), 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A trial of an earlier sweep. `curve` is as in `Seen`, by the share of the full length."""
+
+    sweep: str
+    params: dict[str, Value]
+    curve: Mapping[float, tuple[float, ...]]
+
+    def times(self, signs: Sequence[float]) -> "Earlier":
+        """With the objectives turned by these signs."""
+        turned = {
+            share: tuple(sign * value for sign, value in zip(signs, values, strict=True))
+            for share, values in self.curve.items()
+        }
+        return replace(self, curve=turned)
+
+
 class Start(NamedTuple):
     """Train a new configuration. `why` is noted beside it, and given back to `restore`."""
 
@@ -81,6 +98,7 @@ class Task:
         costly: quantities (of `known` and of the limits) of which a value takes so long that only
             what is about to be trained has its own, and before that so many configurations as are
             named here; others are estimated from these.
+        earlier: what other sweeps showed, for samplers that can learn from them.
     """
 
     feasibility: Feasibility
@@ -89,6 +107,7 @@ class Task:
     max_epochs: int
     seed: int = 0
     costly: Mapping[str, int] = field(default_factory=dict[str, int])
+    earlier: tuple[Earlier, ...] = ()
 
     @classmethod
     def of(
@@ -99,15 +118,19 @@ class Task:
         max_epochs: int,
         seed: int,
         costly: Mapping[str, int],
+        earlier: Sequence[Earlier] = (),
     ) -> "Task":
         """The task of a sweep with objectives in these `directions`, some of them `known`."""
+        learned = tuple(name for name in directions if name not in known)
+        signs = [-1.0 if directions[name] == "max" else 1.0 for name in learned]
         return cls(
             feasibility=feasibility,
-            learned=tuple(name for name in directions if name not in known),
+            learned=learned,
             known={name: lessened(f, directions[name]) for name, f in known.items()},
             max_epochs=max_epochs,
             seed=seed,
             costly=costly,
+            earlier=tuple(trial.times(signs) for trial in earlier),
         )
 
     @property

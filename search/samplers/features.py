@@ -63,6 +63,14 @@ class Features:
         costs = [column.scaled(configurations, x) for column in self._columns.values()]
         return np.column_stack([x, *costs])
 
+    def of_parameters(self, configurations: Sequence[Params]) -> Array:
+        """The same of parameters alone: what is known of their cost stands in the middle.
+
+        An estimate would be another one when the sweep goes on.
+        """
+        middle = np.full((len(configurations), len(self._columns)), 0.5)
+        return np.hstack([self._encoded(configurations), middle])
+
     def _encoded(self, configurations: Sequence[Params]) -> Array:
         missing = [params for params in configurations if id(params) not in self._ready]
         rows = iter(self._encode(missing))

@@ -10,14 +10,16 @@ new configurations.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from search.record import State
 from search.samplers import Resume, Seen, Start, Task, Verdict, below_quota, rungs
+from search.samplers.background import Background, background
 from search.samplers.gains import Gains
-from search.samplers.posterior import Fitted, chosen, posterior
+from search.samplers.posterior import LARGEST, Fitted, chosen, posterior
 from search.samplers.supply import Supply
 
 _QUOTA = 0.67  # of those that reached a rung go on from it
@@ -43,6 +45,13 @@ class FreezeThaw:
         self._generous = _SEVERAL if task.several else _SINGLE
         self._fitted: Fitted | None = None
 
+    @cached_property
+    def _earlier(self) -> Background:
+        task = self._task
+        return background(
+            task.earlier, self._supply.features.of_parameters, len(task.learned), self._generous
+        )
+
     def restore(self, why: Mapping[str, Any]) -> None:
         if "thetas" in why:
             self._fitted = Fitted(why["thetas"], why["points"])
@@ -64,8 +73,9 @@ class FreezeThaw:
         return decision._replace(why=why)
 
     def _ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
-        places, total = chosen(seen, self._task.max_epochs)
-        few = sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST
+        earlier = self._earlier
+        places, total = chosen(seen, self._task.max_epochs, LARGEST - len(earlier))
+        few = not earlier and sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST
         if start and (few or not places) and (far := self._supply.far(_FAR)) is not None:
             return Start(far, {"because": "far from all before it"})
         if not places:
@@ -77,6 +87,7 @@ class FreezeThaw:
             self._generous,
             self._fitted,
             total,
+            earlier,
         )
         rng = np.random.default_rng((self._task.seed, number))
         return self._decide(Gains(self._supply, known, rng), seen, start=start)

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from search.record import State
 from search.samplers import Seen
+from search.samplers.background import Background
 from search.samplers.curve_model import CurveModel, Points, fit, prior
+from search.samplers.values import clipped, finite, measure
 
 Array = NDArray[np.float64]
 LEVELS = (9, 3, 1)  # parts of the full length at which a curve is looked at
 LARGEST = 240  # points of a model: a suggestion costs the square of that, a fit the cube
-_ENOUGH = 5  # values that show how ends are spread
 _GROWTH = 1.15  # hyperparameters are fitted again when there are so many times the points
 
 
@@ -44,6 +45,7 @@ class Posterior:
     shift: Array
     scale: Array
     models: list[CurveModel]
+    earlier: Background
 
     def of_trials(self, places: Sequence[int]) -> tuple[Array, Array]:
         """Means and deviations (m, K) of trials of `trials` at full length."""
@@ -52,6 +54,7 @@ class Posterior:
 
     def of_new(self, x: Array) -> tuple[Array, Array]:
         """Means and deviations (m, K) of new configurations at full length."""
+        x = self.earlier.beside(x)
         return self._at(Points(x, np.ones(len(x)), np.full(len(x), -1)))
 
     @property
@@ -70,10 +73,10 @@ def levels(max_epochs: int) -> list[int]:
     return sorted({max(1, round(max_epochs / part)) for part in LEVELS})
 
 
-def chosen(seen: Sequence[Seen], max_epochs: int) -> tuple[list[int], int]:
+def chosen(seen: Sequence[Seen], max_epochs: int, most: int) -> tuple[list[int], int]:
     """Places of the trials that a model is made of, and how many points all trials have.
 
-    All that have a curve, if they have at most `LARGEST` points. Else first what is running, then
+    All that have a curve, if they have at most `most` points. Else first what is running, then
     the best of each length in turn.
     """
     at, size = levels(max_epochs), dict[int, int]()
@@ -86,13 +89,13 @@ def chosen(seen: Sequence[Seen], max_epochs: int) -> tuple[list[int], int]:
             size[epoch] = sum(level <= epoch for level in at) + (epoch not in at)
         total += size[epoch]
         groups.setdefault(-1 if trial.state == State.RUNNING else epoch, []).append(place)
-    if total <= LARGEST:
+    if total <= most:
         return sorted(place for group in groups.values() for place in group), total
     ranked = [
         sorted(groups[group], key=lambda place: seen[place].curve[seen[place].epoch])
         for group in sorted(groups, key=lambda group: (group != -1, -group))
     ]
-    room, kept = LARGEST, list[int]()
+    room, kept = most, list[int]()
     for rank in range(max(map(len, ranked))):
         for group in ranked:
             if rank < len(group) and room >= size[seen[group[rank]].epoch]:
@@ -110,8 +113,11 @@ def posterior(
     generous: float,
     fitted: Fitted | None,
     total: int,
+    earlier: Background,
 ) -> tuple[Posterior, Fitted]:
     """Models of `trials`, whose columns are `x` (n, d), with running ones as if they had ended.
+
+    The points of `earlier` sweeps are known beside them.
 
     A value that is worse than the median of its length by more than `generous` times what the best
     is better counts as no worse than that. Hyperparameters are those `fitted` before, unless there
@@ -119,10 +125,11 @@ def posterior(
     """
     rows = _rows(trials, max_epochs)
     place, epochs = rows[:, 0].astype(int), rows[:, 1]
+    x = earlier.beside(x)
     points = Points(x[place], epochs / max_epochs, place)
-    values = _clipped(_finite(rows[:, 2:]), epochs, levels(max_epochs), generous)
-    shift, scale = _measure(values, epochs)
-    values = (values - shift) / scale
+    values = clipped(finite(rows[:, 2:]), epochs, levels(max_epochs), generous)
+    shift, scale = measure(values, epochs)
+    points, values = earlier.add(points, (values - shift) / scale)
     if fitted is None or fitted.outdated(x.shape[1], total):
         thetas = [fit(points, column).tolist() for column in values.T]
         fitted = Fitted(thetas, total)
@@ -137,7 +144,7 @@ def posterior(
             model = _with_ends(model, points, column, ends, mean, running)
         models.append(model)
         means.append(mean)
-    return Posterior(trials, x, np.column_stack(means), shift, scale, models), fitted
+    return Posterior(trials, x, np.column_stack(means), shift, scale, models, earlier), fitted
 
 
 def _with_ends(
@@ -166,33 +173,3 @@ def _rows(trials: Sequence[Seen], max_epochs: int) -> Array:
             ended = trial.state == State.COMPLETE and epoch == trial.epoch
             rows.append((place, max_epochs if ended else epoch, *trial.curve[epoch]))
     return np.array(rows, dtype=float)
-
-
-def _measure(values: Array, epochs: Array) -> tuple[Array, Array]:
-    """Mean and deviation of the values of the longest curves: what is told apart at the end."""
-    for least in sorted(set(epochs.tolist()), reverse=True):
-        here = values[epochs >= least]
-        if len(here) >= _ENOUGH:
-            break
-    else:
-        here = values
-    return here.mean(axis=0), np.maximum(here.std(axis=0), 1e-9)
-
-
-def _finite(values: Array) -> Array:
-    """What is not finite is worse than the worst by as much as that is worse than the best."""
-    known = np.isfinite(values)
-    some = known.any(axis=0)
-    worst = np.where(some, np.max(values, axis=0, where=known, initial=-np.inf), 0.0)
-    best = np.where(some, np.min(values, axis=0, where=known, initial=np.inf), 0.0)
-    return np.where(known, values, 2 * worst - best)
-
-
-def _clipped(values: Array, epochs: Array, at: list[int], generous: float) -> Array:
-    nearest = np.argmin(np.abs(np.log(epochs)[:, None] - np.log(at)[None, :]), axis=1)
-    found = values.copy()
-    for level in np.unique(nearest):
-        here = nearest == level
-        median, best = np.median(values[here], axis=0), values[here].min(axis=0)
-        found[here] = np.minimum(values[here], median + generous * (median - best))
-    return found

@@ -20,4 +20,5 @@ SPACE = Space(
         "warmup_share": 0.1,
     },
 )
-IMAGE_SIZE, EPOCHS = 16, 27
+IMAGE_SIZE = 16
+EPOCHS = 27
