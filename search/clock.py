@@ -36,6 +36,10 @@ class Hours:
         now = 0.0 if self._begun is None else time.time() - self._begun
         return (sum(last - begun for begun, last in self._earlier) + now) / _SECONDS
 
+    @property
+    def left_seconds(self) -> float:
+        return max(0.0, self._limit - self.spent) * _SECONDS
+
     def begin(self) -> None:
         """Time runs from now on."""
         self._begun = time.time()

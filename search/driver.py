@@ -130,7 +130,7 @@ class Sweep:
         crews = cluster.crews(self.request.resources, self.plan.trials)
         self._clocks.begin(crews.workers * crews.gpus_per_worker)
         self.plan.save(self.request.folder.plan)
-        view = View(self.console, self.plan, self.study.accepted)
+        view = View(self.console, self.plan, self.study.accepted, self._clocks.hours)
         request, earlier = self.request, list(self.study.listeners)
         for record in self.study.accepted:
             self._tidy(record)  # the driver before may have ended in between

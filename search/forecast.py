@@ -61,7 +61,7 @@ def epochs(plan: Plan) -> Range | None:
     full = plan.trials * plan.epochs
     pausing = plan.pruner is None or plan.pruner == "pause-halving"
     first = rungs(plan.epochs)[0] if pausing and rungs(plan.epochs) else plan.epochs
-    usual = usual_epochs(plan.trials, plan.epochs) if pausing else full
+    usual = usual_epochs(plan.trials, plan.epochs, plan.sampler) if pausing else full
     low = full if plan.pruner == "none" else plan.trials * first
     found = Range(float(low), min(float(usual), full), float(full))
     found = found.at_most(inf if plan.total_epochs is None else plan.total_epochs)

@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search import objectives
+from search.clock import Hours
 from search.plan import Plan
 from search.ranking import best_first, leaders
 from search.record import Record, State
@@ -100,10 +101,12 @@ def duration(seconds: float) -> str:
 
 
 class View:
-    """Follows a study: `changed` is one of its listeners."""
+    """Follows a study, as one of its listeners: `changed`. `clock` tells what hours are left."""
 
-    def __init__(self, console: Console, plan: Plan, records: list[Record]):
-        self._console, self._plan = console, plan
+    def __init__(
+        self, console: Console, plan: Plan, records: list[Record], clock: Hours | None = None
+    ):
+        self._console, self._plan, self._clock = console, plan, clock
         self._records = {r.key: r for r in records if r.accepted}
         self._start, self._epochs = time.monotonic(), 0
         self._seen = {record.key: record.epoch for record in records}
@@ -187,10 +190,11 @@ class View:
             return ""
         trained = sum(record.epoch for record in self._records.values())
         trials, most = self._plan.trials, self._plan.total_epochs or math.inf
-        usual = math.inf if trials is None else usual_epochs(trials, self._plan.epochs)
-        seconds = max(0.0, min(usual, most) - trained) * elapsed / self._epochs
-        if self._plan.hours is not None:
-            seconds = min(seconds, max(0.0, 3600 * self._plan.hours - elapsed))
+        if trials is not None:
+            most = min(most, usual_epochs(trials, self._plan.epochs, self._plan.sampler))
+        seconds = max(0.0, most - trained) * elapsed / self._epochs
+        if self._clock:
+            seconds = min(seconds, self._clock.left_seconds)
         return "" if math.isinf(seconds) else f" | about {duration(seconds)} left"
 
 

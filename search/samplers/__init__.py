@@ -18,6 +18,8 @@ from spaces.space import Value
 DEFAULT = "freeze-thaw"
 PUBLISHED = "published"  # the sampler that adds nothing to the published rows
 RUNGS = (9, 3)  # trials pause after these parts of their epochs
+# of the trials that reached a rung, the share that goes on: by the default sampler, by others
+QUOTA, HALF = 0.67, 0.5
 Quantity = Callable[[dict[str, Value]], float]
 
 
@@ -181,9 +183,10 @@ def below_quota(rung: int, seen: Sequence[Seen], share: float, *, start: bool) -
     return beyond < max(int(last), int(share * len(reached)))
 
 
-def usual_epochs(trials: int, max_epochs: int) -> float:
-    """The epochs of `trials` configurations, if half of those at a rung go on from it."""
+def usual_epochs(trials: int, max_epochs: int, sampler: str) -> float:
+    """The epochs of `trials` configurations, if as many go on from a rung as `sampler` lets."""
+    share = QUOTA if sampler == DEFAULT else HALF
     epochs, last = 0.0, 0
     for rung in [*rungs(max_epochs), max_epochs]:
-        epochs, last, trials = epochs + trials * (rung - last), rung, max(1, trials // 2)
+        epochs, last, trials = epochs + trials * (rung - last), rung, max(1, int(share * trials))
     return epochs

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from search.record import State
-from search.samplers import Resume, Seen, Start, Task, Verdict, below_quota, rungs
+from search.samplers import QUOTA, Resume, Seen, Start, Task, Verdict, below_quota, rungs
 from search.samplers.background import Background, background
 from search.samplers.gains import Gains
 from search.samplers.posterior import LARGEST, Fitted, chosen, posterior
 from search.samplers.supply import Supply
 
-_QUOTA = 0.67  # of those that reached a rung go on from it
 _NEW = 0.8  # what a new configuration costs, in full trainings: most are not trained to their end
 _FIRST, _FAR = 6, 40  # configurations that are far from each other, and of how many each is one
 _SINGLE, _SEVERAL = 3.0, 4.0  # how bad a value may count, see `posterior`
@@ -96,7 +95,7 @@ class FreezeThaw:
         paused = gains.paused()
         for rung in reversed(self._rungs):
             here = {place: gain for place, gain in paused.items() if gains.epoch(place) == rung}
-            if here and below_quota(rung, seen, _QUOTA, start=start):
+            if here and below_quota(rung, seen, QUOTA, start=start):
                 return gains.resume(max(here, key=here.__getitem__), here, "quota")
         if not start:
             return None

@@ -18,7 +18,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from search.record import State
-from search.samplers import Resume, Seen, Start, Task, Verdict, below_quota, rungs
+from search.samplers import HALF, Resume, Seen, Start, Task, Verdict, below_quota, rungs
 from search.samplers.candidates import Candidates, Params
 from search.samplers.mirror import Mirror, Refused
 from search.samplers.supply import Supply
@@ -130,7 +130,7 @@ class OptunaSampler:
         """The best paused trial of the highest rung from which fewer than half went on."""
         for rung in reversed(self._rungs):
             here = [t for t in seen if t.state == State.PAUSED and t.epoch == rung]
-            if here and below_quota(rung, seen, 0.5, start=start):
+            if here and below_quota(rung, seen, HALF, start=start):
                 return min(here, key=lambda t: t.curve[rung]).number
         return None
 

@@ -48,6 +48,7 @@ def test_hours_of_all_drivers_count(passing, stored, make_plan, tmp_path):
     second.begin(0)
     passing.now += 3599
     assert second.hours() == ""
+    assert second.hours.left_seconds == pytest.approx(1)
     passing.now += 1
     assert second.hours() == "the 2 h of the sweep are over"
     assert Clocks(stored, plan, folder).hours() == ""

@@ -118,8 +118,8 @@ def test_intervals_of_shares(are, of, low, high):
 )
 def test_epochs_of_a_sweep(make_plan, changes, expected):
     found = forecast.epochs(make_plan(**changes))
-    if expected is None:  # each trial to its first pause, half of them on, half of those again
-        expected = Range(24, 24 + 4 * 6 + 2 * 18, 216)
+    if expected is None:  # each trial to its first pause, two thirds of them on, again of those
+        expected = Range(24, 24 + 5 * 6 + 3 * 18, 216)
     assert found == expected
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 import types
 from importlib.machinery import ModuleSpec
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -114,6 +115,15 @@ def test_the_view_shows_running_and_finished_trials(make_plan):
     assert running[1].split()[:3] == ["00003-abc", "0/9", "-"]
     assert "2 of 10 trials: 1 done, 2 running, 1 paused, 1 stopped early, 0 failed" in text
     assert "left" in text
+
+
+def test_the_time_left_ends_with_the_hours_of_all_drivers(make_plan):
+    clock = SimpleNamespace(left_seconds=120.0)
+    console = screen(terminal=True)
+    view = View(console, make_plan(trials=10**6, hours=9.0), [], clock)
+    view.changed(record(1, epoch=1, value=0.5))
+    console.print(view)
+    assert "about 2 min" in printed(console)
 
 
 def test_before_the_first_epoch(make_plan):

@@ -8,8 +8,8 @@ import pytest
 from search import simulate
 from search.feasibility import Feasibility
 from search.record import State
-from search.samplers import Resume, Seen, Start, Task, Verdict, rungs
-from search.samplers.freeze_thaw import _QUOTA, FreezeThaw
+from search.samplers import QUOTA, Resume, Seen, Start, Task, Verdict, rungs, usual_epochs
+from search.samplers.freeze_thaw import FreezeThaw
 from spaces.rules import AtMost
 from spaces.space import Choice, Integer, Real, Space
 
@@ -77,7 +77,7 @@ def test_the_better_part_goes_on_and_why_is_said():
     sampler = FreezeThaw(task())
     seen = begun(sampler, 6, 3)
     promoted = set()
-    for number in range(6, 6 + int(_QUOTA * 6)):
+    for number in range(6, 6 + int(QUOTA * 6)):
         decision = sampler.ask(seen, number, start=True)
         assert isinstance(decision, Resume)
         assert decision.why["because"] == "quota"
@@ -254,3 +254,11 @@ def test_it_finds_the_best_in_few_epochs(seed):
     history = run(seed=seed, budget_epochs=220, workers=1)
     best = min(value(row.params) for row in history if row.epoch == 9) - 1 / 27
     assert best < 0.03
+
+
+@pytest.mark.parametrize(
+    ("sampler", "wanted"),
+    [("freeze-thaw", 36 * 3 + 24 * 6 + 16 * 18), ("tpe", 36 * 3 + 18 * 6 + 9 * 18)],
+)
+def test_the_usual_epochs_are_those_of_the_quota(sampler, wanted):
+    assert usual_epochs(36, 27, sampler) == wanted
