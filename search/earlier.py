@@ -1,4 +1,6 @@
-"""The plan of a sweep that exists, for a command that goes on with it."""
+"""Sweeps that exist, for a command that goes on with one or begins from some."""
+
+from collections.abc import Sequence
 
 from search.plan import Plan
 from search.sweep_folder import SweepFolder, database_mistakes, sweeps
@@ -35,3 +37,14 @@ def earlier_plan(
     known = sweeps(home)
     found = f"sweeps there: {', '.join(known)}" if known else "there is none yet"
     return None, [f"--resume: no sweep {sweep!r} in {home}{nearest(sweep, known)} ({found})"]
+
+
+def unknown_sweeps(names: Sequence[str], home: Home) -> list[str]:
+    """Which of the sweeps to begin from a home does not have."""
+    known = sweeps(home)
+    there = ", ".join(known) or "none"
+    return [
+        f"--warm-start: no sweep {name!r}{nearest(name, known)} (there: {there})"
+        for name in names
+        if name not in known
+    ]

@@ -9,7 +9,6 @@ from rich.table import Table
 
 import spaces
 from spaces.published import table6_of
-from trainables import models
 
 IMAGE_SIZE = 224
 FAMILIES = (
@@ -30,6 +29,8 @@ FAMILIES = (
 
 def _rows(variant: str) -> Iterator[tuple[str, str, str]]:
     """Name, parameters in millions and GFLOPs of a variant's published rows."""
+    from trainables import models  # takes seconds, which --help does not need
+
     name = spaces.load(variant).model
     if not models.published(name):
         yield "not published", "", ""

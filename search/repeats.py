@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from scipy.special import stdtrit
-
 from search.ranking import leaders
 from search.record import Record, State
 from search.samplers import Start
@@ -71,6 +69,8 @@ def repeated(records: Sequence[Record], direction: str) -> list[Repeated]:
     free = sum(len(r.values) - 1 for r in found)
     if not free:
         return []
+    from scipy.special import stdtrit  # a second, when there is something to compare
+
     pooled = sum((len(r.values) - 1) * r.deviation**2 for r in found) / free
     reach = float(stdtrit(free, (1 + _CONFIDENCE) / 2)) * math.sqrt(pooled)
     best = found[0]

@@ -10,19 +10,18 @@ from typing import Any, TypeVar
 
 import spaces
 from reports.mlflow_contract import address_mistakes
-from search import objectives, warm_start
+from search import objectives
 from search.choosing import choose
 from search.cluster import Resources, address_of
-from search.earlier import earlier_plan
+from search.earlier import earlier_plan, unknown_sweeps
 from search.numbers import read
 from search.objectives import LIMITS
 from search.options import ONLY, parser
 from search.plan import FULL, QUICK, Budget, Plan, name_mistakes
 from search.record import Record
 from search.samplers import DEFAULT, PUBLISHED
-from search.samplers.loading import mistakes
 from search.settings import Chosen, described, fitting_size, setting_mistakes
-from search.sweep_folder import SweepFolder, database_mistakes, sweeps
+from search.sweep_folder import SweepFolder, database_mistakes
 from spaces import first_stage
 from spaces.space import Value, nearest
 from trainables import fields
@@ -172,6 +171,8 @@ def _replayed(given: argparse.Namespace) -> list[str]:
 
 def _sampler_mistakes(given: argparse.Namespace, base: Plan | Budget, count: int) -> list[str]:
     """What is wrong with the sampler and the pruner that are named, for `count` objectives."""
+    from search.samplers.loading import mistakes
+
     sampler = given.sampler or base.sampler
     wrong = mistakes(sampler, given.pruner or base.pruner, count)
     if given.until_settled and sampler != DEFAULT:
@@ -215,7 +216,7 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     named = given.objective or (earlier or budget).objectives
     wrong += objectives.mistakes(named) or _sampler_mistakes(given, earlier or budget, len(named))
     wrong += _variant_mistakes(given.variant, chosen, size) + misnamed + trouble
-    wrong += warm_start.mistakes(given.warm_start, sweeps(given.home))
+    wrong += unknown_sweeps(given.warm_start, given.home)
     if wrong:
         raise BadRequestError(wrong + bad_data)
     if bad_data:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -23,13 +23,15 @@ from rich.table import Table
 from rich.text import Text
 
 from search import objectives
-from search.clock import Hours
 from search.plan import Plan
 from search.ranking import best_first, leaders
 from search.record import Record, State
 from search.repeats import repeated
 from search.samplers import usual_epochs
 from trainables import addresses
+
+if TYPE_CHECKING:
+    from search.clock import Hours
 
 _SHOWN = 5
 _DRAIN_SECONDS = 5.0
@@ -104,19 +106,18 @@ class View:
     """Follows a study, as one of its listeners: `changed`. `clock` tells what hours are left."""
 
     def __init__(
-        self, console: Console, plan: Plan, records: list[Record], clock: Hours | None = None
+        self, console: Console, plan: Plan, records: list[Record], clock: "Hours | None" = None
     ):
         self._console, self._plan, self._clock = console, plan, clock
         self._records = {r.key: r for r in records if r.accepted}
         self._start, self._epochs = time.monotonic(), 0
         self._seen = {record.key: record.epoch for record in records}
         self._noted: set[tuple[str, str]] = set()  # a record keeps its notes over several changes
-        self._live: Live | None = None
         # a notebook can replace what it shows by this package
         widgets = console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
         self._watched = console.is_terminal or widgets
-        first, self._of = plan.learned[0], "" if plan.trials is None else f" of {plan.trials}"
-        self._label = "validation accuracy" if first == "valid_top1" else first
+        self._of = "" if plan.trials is None else f" of {plan.trials}"
+        self._label = plan.learned[0].replace("valid_top1", "validation accuracy")
 
     def _value(self, record: Record) -> str:
         return objectives.shown(self._plan.learned[0], record.value)
@@ -126,7 +127,7 @@ class View:
         if not self._watched:
             yield
             return
-        with Live(self, console=self._console, refresh_per_second=2, transient=True) as self._live:
+        with Live(self, console=self._console, refresh_per_second=2, transient=True):
             yield
 
     def changed(self, record: Record) -> None:
@@ -193,8 +194,7 @@ class View:
         if trials is not None:
             most = min(most, usual_epochs(trials, self._plan.epochs, self._plan.sampler))
         seconds = max(0.0, most - trained) * elapsed / self._epochs
-        if self._clock:
-            seconds = min(seconds, self._clock.left_seconds)
+        seconds = min(seconds, self._clock.left_seconds if self._clock else math.inf)
         return "" if math.isinf(seconds) else f" | about {duration(seconds)} left"
 
 

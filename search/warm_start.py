@@ -12,21 +12,11 @@ from search.ranking import leaders
 from search.reading import reopened
 from search.record import Record, State
 from search.samplers.posterior import levels
-from spaces.space import Value, nearest
+from spaces.space import Value
 from trainables.home import Home
 
 BEST = 5  # configurations of each earlier sweep
 _POINTS = 80  # of the curves of all of them: a model's size is bounded
-
-
-def mistakes(names: list[str], known: list[str]) -> list[str]:
-    """Which of the named sweeps a home does not have."""
-    there = ", ".join(known) or "none"
-    return [
-        f"--warm-start: no sweep {name!r}{nearest(name, known)} (there: {there})"
-        for name in names
-        if name not in known
-    ]
 
 
 def found_best(plan: Plan, home: Home, database: str | None) -> dict[str, dict[str, Value]]:

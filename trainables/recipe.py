@@ -6,11 +6,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from trainables import fields, recipes
+
+if TYPE_CHECKING:
+    import torch
 
 _CHOICES = {
     "optimizer": ("adam", "lamb"),
@@ -92,8 +93,10 @@ class Recipe:
                 )
         return wrong
 
-    def weights(self, class_counts: Sequence[int]) -> torch.Tensor:
+    def weights(self, class_counts: Sequence[int]) -> "torch.Tensor":
         """(classes,) weights of the loss, with mean 1."""
+        import torch  # settings are checked without it
+
         if self.class_weights == "uniform":
             return torch.ones(len(class_counts))
         inverse = 1 / torch.tensor(class_counts, dtype=torch.float64)
