@@ -5,7 +5,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Container, Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -30,6 +30,16 @@ FEW, MANY = 6, 48  # configurations of a space
 
 SHELLS = [name for name in models.names() if vit.Config in models.kinds(name)]
 SLOW = ("halonet", "nextvit", "vit_base")  # whose smallest configurations are large
+
+
+@pytest.fixture(autouse=True)
+def _fewer_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ViT-Base has one size; what is asked here holds with two of its twelve blocks as well."""
+    if "name" in request.fixturenames and request.getfixturevalue("name") == "vit_base":
+        from timm.models import vision_transformer
+
+        shorter = partial(vision_transformer.VisionTransformer, depth=2)
+        monkeypatch.setattr(vision_transformer, "VisionTransformer", shorter)
 
 
 def among(names: Iterable[str], slow: Container[str]) -> pytest.MarkDecorator:
