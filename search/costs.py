@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import torch
 
 from search.logged_models import LoggedModels, scalars, tags
 from search.measuring import Measuring
+from search.objectives import measured
 from search.plan import Plan
 from search.projection import Projection
 from search.record import Record
@@ -18,6 +20,7 @@ from trainables.efficiency.execution import Setting
 from trainables.efficiency.repeats import Conditions, Progress, measure_repeatedly
 from trainables.efficiency.results import Identity, Results, Row
 from trainables.efficiency.subjects import Subject, architecture
+from trainables.efficiency.summary import STATISTICS
 from trainables.home import Home
 
 SECONDS = 1.0  # a sweep has many architectures, so each is timed quickly, and once
@@ -78,7 +81,15 @@ class Costs:
         return self._headline(record, self._conditions) if self._conditions else None
 
     def _headline(self, record: Record, conditions: Conditions) -> Row | None:
-        return self._results.get(conditions.of(subject_of(record, self._plan), _SETTING))
+        """What was measured after training, with the numbers that the search decided by."""
+        subject = subject_of(record, self._plan)
+        whole = self._results.get(conditions.of(subject, _SETTING))
+        decided = replace(conditions, metrics=measured(self._plan))
+        part = self._results.get(decided.of(subject, _SETTING)) if decided.metrics else None
+        if whole is None or part is None:
+            return whole
+        known = [name for name in decided.metrics if part.get(name) is not None]
+        return whole | {name + end: part[name + end] for name in known for end in STATISTICS}
 
     def measure(self, trials: Sequence[Record], progress: Progress) -> None:
         """Measure each architecture of `trials` that is not measured yet, once."""
@@ -99,8 +110,8 @@ class Costs:
         A trial's run gets the headline, its `efficiency.json` gets every row of its architecture
         (the headline first), and its logged model gets the numbers of every row.
         """
-        measured = self._results.identities
-        self._conditions = self._conditions or self._usual(trials, measured)
+        identities = self._results.identities
+        self._conditions = self._conditions or self._usual(trials, identities)
         models = LoggedModels(projection, self._plan)
         for record in trials:
             if (headline := self.row(record)) is not None:
@@ -112,13 +123,13 @@ class Costs:
                 projection.attach(record, "efficiency.json", rows)
                 models.write(record, rows)
 
-    def _usual(self, trials: Sequence[Record], measured: Sequence[Identity]) -> Conditions | None:
+    def _usual(self, trials: Sequence[Record], every: Sequence[Identity]) -> Conditions | None:
         """The conditions under which most of `trials` were measured; None if no trial was."""
         found = {
             (i.device, i.threads, i.columns["versions"]): Conditions(
                 device=i.device, threads=i.threads, timing_seconds=SECONDS, versions=i.versions
             )
-            for i in reversed(measured)
+            for i in reversed(every)
         }
         known = {
             place: sum(self._headline(record, conditions) is not None for record in trials)
@@ -135,6 +146,8 @@ class Costs:
         """Every whole row of a trial's architecture: all devices, settings and image sizes."""
         subject = subject_of(record, self._plan)
         model = (subject.model, dict(subject.params), subject.num_classes)
-        measured = [i for i in self._results.identities if not i.metrics]
-        same = [i for i in measured if (i.model, dict(i.params), i.num_classes) == model]
-        return [row for identity in same if (row := self._results.get(identity)) is not None]
+        whole = [i for i in self._results.identities if not i.metrics]
+        same = [i for i in whole if (i.model, dict(i.params), i.num_classes) == model]
+        rows = [row for identity in same if (row := self._results.get(identity)) is not None]
+        headline = self.row(record)
+        return [headline if headline and row["key"] == headline["key"] else row for row in rows]

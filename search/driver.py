@@ -79,13 +79,13 @@ class Sweep:
             attend(storage, self.say)
         stored = create(plan.sweep, plan.directions, storage)
         claim(stored, plan, request.folder, shared=bool(request.database))
+        for kept in warm_start.keep(stored, plan, request.home, request.database):
+            self.say(f"note: {kept}")
         if adopted := adopt(stored, plan, request.folder, known.known):
             where = "were found in their folders"
             self.say(f"note: {len(adopted)} trials that the study did not know {where}")
             if not request.database:
                 file.keep()
-        if kept := warm_start.keep(stored, plan, request.home, request.database):
-            self.say(f"note: the search knows {kept}")
         self._clocks = Clocks(stored, plan, request.folder)
         study = study_of(stored, plan, known, self._clocks.all)
         study.listeners += [self._tidy, *(clock.changed for clock in self._clocks.all)]
@@ -93,7 +93,7 @@ class Sweep:
         if not request.database:
             study.listeners.append(lambda r: file.keep() if r.state != State.RUNNING else None)
         only = plan.sampler == PUBLISHED
-        warm = warm_start.found_best(plan, request.home, request.database)
+        warm = warm_start.tried_first(stored)
         count = math.inf if only else plan.published + len(warm)
         study.enqueue(warm | points(plan), count)
         for row, broken in refused(plan).items() if only else ():
@@ -102,8 +102,7 @@ class Sweep:
 
     def _quantities(self, plan: Plan) -> Quantities:
         """Limits and objectives that need no training; measured ones are tried out once, first."""
-        wanted = {*plan.objectives, *plan.limits}
-        if not (named := [name for name in objectives.MEASURED if name in wanted]):
+        if not (named := objectives.measured(plan)):
             return quantities(plan, None)
         if cluster.address_of(self.request.address):
             said = f"{', '.join(named)} cannot be measured while the lanes of a cluster train"

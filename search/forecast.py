@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from statistics import fmean, median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search.footprint import Footprint
 from search.plan import Plan
 from search.repeats import BEST
-from search.samplers import rungs, usual_epochs
+from search.samplers import PUBLISHED, rungs, usual_epochs
 from search.sweep_folder import SweepFolder, sweeps
 from trainables import trial_log
 from trainables.home import Home
 from trainables.trial_folder import TrialFolder
+
+if TYPE_CHECKING:  # it imports torch, which the terminal does without
+    from search.footprint import Footprint
 
 BACKWARD = 3  # a training step takes as many forward passes, since the backward pass takes two
 _TRIALS = 8  # of earlier ones, the newest
@@ -59,10 +61,11 @@ def epochs(plan: Plan) -> Range | None:
         most = plan.total_epochs
         return None if most is None else Range(most + more, most + more, most + more)
     full = plan.trials * plan.epochs
-    pausing = plan.pruner is None or plan.pruner == "pause-halving"
+    pausing = plan.sampler != PUBLISHED and plan.pruner in (None, "pause-halving")
     first = rungs(plan.epochs)[0] if pausing and rungs(plan.epochs) else plan.epochs
     usual = usual_epochs(plan.trials, plan.epochs, plan.sampler) if pausing else full
-    low = full if plan.pruner == "none" else plan.trials * first
+    whole = plan.pruner == "none" or plan.sampler == PUBLISHED
+    low = full if whole else plan.trials * first
     found = Range(float(low), min(float(usual), full), float(full))
     found = found.at_most(inf if plan.total_epochs is None else plan.total_epochs)
     return Range(found.low + more, found.usual + more, found.high + more)
@@ -86,7 +89,9 @@ def speed(home: Home, plan: Plan, device: str, workers: int) -> Speed:
     )
 
 
-def seconds_per_epoch(footprints: Sequence[Footprint], rows: dict[str, int], rate: Range) -> Range:
+def seconds_per_epoch(
+    footprints: "Sequence[Footprint]", rows: dict[str, int], rate: Range
+) -> Range:
     """Of training and validation, on average over configurations; `rows` has images by split."""
     images = BACKWARD * rows["train"] + rows["valid"]
     work = fmean(each.gflops for each in footprints) * images

@@ -11,7 +11,7 @@ from search.quantities import Quantities
 from search.samplers import Earlier
 from search.study import SweepStudy
 
-EARLIER = "earlier_trials"  # the attribute of a study with what `warm_start` noted
+EARLIER = "earlier_sweeps"  # the attribute of a study with what `warm_start` noted
 
 
 def study_of(
@@ -53,5 +53,5 @@ def recall(stored: optuna.Study) -> tuple[Earlier, ...]:
             trial["params"],
             {float(share): tuple(values) for share, values in trial["curve"].items()},
         )
-        for trial in stored.user_attrs.get(EARLIER, ())
+        for trial in stored.user_attrs.get(EARLIER, {}).get("trials", ())
     )

@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="SWEEP",
-        help="sweeps of this home whose best configurations are tried first",
+        help="sweeps of this home to begin from: their best is tried first, their curves are known",
     )
     root.add_argument(
         "--until-settled", action="store_true", help="end when little more is to be expected"

@@ -66,7 +66,7 @@ class Plan:
     `total_epochs` of all trials are trained, the `hours` or `gpu_hours` are over, the first
     objective has reached the `target`, or (`until_settled`) little more is to be expected; None is
     no limit. Then the best are trained once more until there are `repeats` of them. What the sweeps
-    named in `warm_start` found best is tried first.
+    named in `warm_start` found best is tried first, and their curves are known to the search.
     """
 
     sweep: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from search.costs import SECONDS, architecture_of, counts
 from search.feasibility import Constraints
 from search.measuring import Measuring
-from search.objectives import COUNTED, MEASURED, better, shown
+from search.objectives import COUNTED, MEASURED, better, measured, shown
 from search.plan import Plan
 from search.samplers import Quantity, lessened
 from spaces.space import Value
@@ -49,8 +49,7 @@ class Measured:
     ):
         self._results, self._plan, self._way = Results(home.path), plan, way
         self._quiet, self._tell = quiet, tell
-        wanted = (n for n in (*plan.objectives, *plan.limits) if n in MEASURED)
-        self._wanted = tuple(dict.fromkeys(wanted))
+        self._wanted = measured(plan)
         self._whole = way.conditions(SECONDS)  # as after a sweep
         self._conditions = replace(self._whole, metrics=self._wanted)
 
@@ -99,10 +98,10 @@ class Measured:
             raise BadRequestError(wrong)
 
 
-def quantities(plan: Plan, measured: Measured | None) -> Quantities:
+def quantities(plan: Plan, costs: Measured | None) -> Quantities:
     """The limits and the objectives of `plan` that need no training.
 
-    `measured` is needed if any of them is measured. Limits are upper ones: what shall be large is
+    `costs` are needed if any of them is measured. Limits are upper ones: what shall be large is
     turned. What cannot be measured of a configuration is as if it broke a limit.
     """
     of_model = counts(plan)
@@ -110,8 +109,8 @@ def quantities(plan: Plan, measured: Measured | None) -> Quantities:
     def quantity(name: str) -> Quantity:
         if name in COUNTED:
             return lambda params: float(getattr(of_model(params), name))
-        assert measured is not None, f"{name} has to be measured"
-        return measured.quantity(name)
+        assert costs is not None, f"{name} has to be measured"
+        return costs.quantity(name)
 
     known = {name: quantity(name) for name in plan.objectives if name not in plan.learned}
     constraints: dict[str, tuple[Quantity, float]] = {}

@@ -171,9 +171,11 @@ def _replayed(given: argparse.Namespace) -> list[str]:
 
 def _sampler_mistakes(given: argparse.Namespace, base: Plan | Budget, count: int) -> list[str]:
     """What is wrong with the sampler and the pruner that are named, for `count` objectives."""
+    sampler = given.sampler or base.sampler
+    if (sampler, given.pruner or base.pruner) == (DEFAULT, None):
+        return []  # what checks others takes a second to import
     from search.samplers.loading import mistakes
 
-    sampler = given.sampler or base.sampler
     wrong = mistakes(sampler, given.pruner or base.pruner, count)
     if given.until_settled and sampler != DEFAULT:
         said = f"--until-settled asks the sampler {DEFAULT} what is to be expected"
@@ -216,7 +218,8 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
     named = given.objective or (earlier or budget).objectives
     wrong += objectives.mistakes(named) or _sampler_mistakes(given, earlier or budget, len(named))
     wrong += _variant_mistakes(given.variant, chosen, size) + misnamed + trouble
-    wrong += unknown_sweeps(given.warm_start, given.home)
+    if not (earlier and earlier.warm_start == tuple(given.warm_start)):  # else they are noted
+        wrong += unknown_sweeps(given.warm_start, given.home)
     if wrong:
         raise BadRequestError(wrong + bad_data)
     if bad_data:

@@ -23,11 +23,11 @@ from rich.table import Table
 from rich.text import Text
 
 from search import objectives
+from search.forecast import epochs
 from search.plan import Plan
 from search.ranking import best_first, leaders
 from search.record import Record, State
 from search.repeats import repeated
-from search.samplers import usual_epochs
 from trainables import addresses
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class View:
         self._start, self._epochs = time.monotonic(), 0
         self._seen = {record.key: record.epoch for record in records}
         self._noted: set[tuple[str, str]] = set()  # a record keeps its notes over several changes
+        self._live: Live | None = None
         # a notebook can replace what it shows by this package
         widgets = console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
         self._watched = console.is_terminal or widgets
@@ -127,7 +128,7 @@ class View:
         if not self._watched:
             yield
             return
-        with Live(self, console=self._console, refresh_per_second=2, transient=True):
+        with Live(self, console=self._console, refresh_per_second=2, transient=True) as self._live:
             yield
 
     def changed(self, record: Record) -> None:
@@ -190,9 +191,8 @@ class View:
         if not self._epochs:
             return ""
         trained = sum(record.epoch for record in self._records.values())
-        trials, most = self._plan.trials, self._plan.total_epochs or math.inf
-        if trials is not None:
-            most = min(most, usual_epochs(trials, self._plan.epochs, self._plan.sampler))
+        forecast = epochs(self._plan)
+        most = forecast.usual if forecast else math.inf
         seconds = max(0.0, most - trained) * elapsed / self._epochs
         seconds = min(seconds, self._clock.left_seconds if self._clock else math.inf)
         return "" if math.isinf(seconds) else f" | about {duration(seconds)} left"

@@ -23,11 +23,16 @@ _FIRST = -2  # trials count from here downwards: a new one is -1, those of this 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Points of `sweeps` earlier sweeps and their standardised values (n, K)."""
+    """Points of the `trials` of earlier `sweeps`, and their standardised values (n, K).
+
+    `scale` (K,) is how much ends differ, while this sweep has too few to tell; 0 if there are none.
+    """
 
     points: Points
     values: Array
     sweeps: int
+    trials: int
+    scale: Array
 
     def __len__(self) -> int:
         return len(self.points)
@@ -48,10 +53,11 @@ def background(
 
     Hopeless values are cut off as those of this sweep are, see `values.clipped`.
     """
+    earlier = [trial for trial in earlier if trial.curve]
     sweeps = list(dict.fromkeys(trial.sweep for trial in earlier))
     width = encode([]).shape[1] + len(sweeps)
     points = [Points(np.empty((0, width)), np.empty(0), np.empty(0, dtype=int))]
-    values = [np.empty((0, objectives))]
+    values, scales = [np.empty((0, objectives))], [np.zeros(objectives)]
     for place, sweep in enumerate(sweeps):
         trials = [trial for trial in earlier if trial.sweep == sweep]
         mark = np.zeros((len(trials), len(sweeps)))
@@ -65,7 +71,9 @@ def background(
         before = sum(len(known) for known in points)  # more than there are trials
         points.append(Points(x[which], shares, _FIRST - before - which))
         values.append((seen - shift) / scale)
-    return Background(_joined(points), np.vstack(values), len(sweeps))
+        scales.append(scale)
+    scale = np.median(scales[1:] or scales, axis=0)
+    return Background(_joined(points), np.vstack(values), len(sweeps), len(earlier), scale)
 
 
 def _joined(parts: Sequence[Points]) -> Points:

@@ -74,7 +74,8 @@ class FreezeThaw:
     def _ask(self, seen: Sequence[Seen], number: int, *, start: bool) -> Start | Resume | None:
         earlier = self._earlier
         places, total = chosen(seen, self._task.max_epochs, LARGEST - len(earlier))
-        few = not earlier and sum(trial.state != State.INFEASIBLE for trial in seen) < _FIRST
+        begun = sum(trial.state != State.INFEASIBLE for trial in seen)
+        few = begun + earlier.trials < _FIRST
         if start and (few or not places) and (far := self._supply.far(_FAR)) is not None:
             return Start(far, {"because": "far from all before it"})
         if not places:

@@ -10,7 +10,7 @@ from search.record import State
 from search.samplers import Seen
 from search.samplers.background import Background
 from search.samplers.curve_model import CurveModel, Points, fit, prior
-from search.samplers.values import clipped, finite, measure
+from search.samplers.values import ENOUGH, clipped, finite, measure
 
 Array = NDArray[np.float64]
 LEVELS = (9, 3, 1)  # parts of the full length at which a curve is looked at
@@ -129,6 +129,8 @@ def posterior(
     points = Points(x[place], epochs / max_epochs, place)
     values = clipped(finite(rows[:, 2:]), epochs, levels(max_epochs), generous)
     shift, scale = measure(values, epochs)
+    if len(trials) < ENOUGH:
+        scale = np.maximum(scale, earlier.scale)
     points, values = earlier.add(points, (values - shift) / scale)
     if fitted is None or fitted.outdated(x.shape[1], total):
         thetas = [fit(points, column).tolist() for column in values.T]

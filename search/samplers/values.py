@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_ENOUGH = 5  # values that show how ends are spread
+ENOUGH = 5  # values that show how ends are spread
 
 
 def measure(values: Array, epochs: Array) -> tuple[Array, Array]:
     """Mean and deviation of the values of the longest curves: what is told apart at the end."""
     for least in sorted(set(epochs.tolist()), reverse=True):
         here = values[epochs >= least]
-        if len(here) >= _ENOUGH:
+        if len(here) >= ENOUGH:
             break
     else:
         here = values

@@ -58,3 +58,15 @@ def test_to_import_search_imports_nothing_heavy():
     told = f"import sys, search; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_help_and_a_wrong_name_need_nothing_heavy(tmp_path):
+    heavy = ("ray", "torch", "optuna", "mlflow", "scipy")
+    for words, code in ((["--help"], 0), (["linfomer", "--home", str(tmp_path)], 2)):
+        told = f"""import sys; from search.run import main
+try: code = main({words})
+except SystemExit as ended: code = ended.code
+sys.exit(f"{{code}} {{[n for n in {heavy} if n in sys.modules]}}")"""
+        command = [sys.executable, "-c", told]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stderr.splitlines()[-1] == f"{code} []", done.stderr

@@ -9,6 +9,7 @@ import pytest
 from search.costs import Costs, subject_of
 from search.logged_models import dataset, scalars, tags
 from search.measuring import Measuring
+from search.quantities import Measured
 from search.record import State
 from tests.trainables.efficiency_answer import answer
 from trainables.efficiency.execution import WTTF_PROTOCOL, Setting
@@ -58,6 +59,23 @@ def test_the_same_architecture_with_another_recipe_is_known(whole_sweep):
     assert measured.row(record) is not None
     record.params |= {"depth": 1 + int(record.params["depth"])}
     assert measured.row(record) is None
+
+
+def test_the_headline_has_the_numbers_that_the_search_decided_by(whole_sweep):
+    record = whole_sweep.study().accepted[0]
+    whole_sweep.plan = replace(whole_sweep.plan, objectives=("valid_top1", "latency_ms"))
+    before, after = Run(answer(4.0)), Run(answer(9.0))
+    way = Measuring(before, "cpu: a processor", 2)
+    home = Home(whole_sweep.home)
+    decided = Measured(home, whole_sweep.plan, way, whole_sweep.home / "quiet", lambda _: None)
+    assert decided.row(record.params)["latency_ms"] == 4.0
+    measured = costs(whole_sweep, after)
+    assert measured.row(record) is None, "the rest is not known yet"
+    measured.measure([record], unseen)
+    row = measured.row(record)
+    assert (row["latency_ms"], row["latency_ms_most"]) == (4.0, 4.0)
+    assert row["throughput_images_per_s"] is not None
+    assert measured.rows(record) == [row]
 
 
 def of_kind(made, kind):

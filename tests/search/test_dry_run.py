@@ -113,6 +113,7 @@ def test_intervals_of_shares(are, of, low, high):
     [
         ({"trials": 8, "epochs": 27, "pruner": "none"}, Range(216, 216, 216)),
         ({"trials": 8, "epochs": 27, "sampler": "freeze-thaw", "pruner": None}, None),
+        ({"trials": 8, "epochs": 27, "sampler": "published", "pruner": None}, Range(216, 216, 216)),
         ({"trials": 8, "epochs": 27, "pruner": "none", "total_epochs": 50}, Range(50, 50, 50)),
     ],
 )

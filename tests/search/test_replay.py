@@ -150,7 +150,7 @@ def task_of(settings, seed=5):
 
 @pytest.mark.parametrize("sampler", ["freeze-thaw", "tpe", "random"])
 @pytest.mark.parametrize(
-    "sweep", ["one objective", *(pytest.param(s, marks=pytest.mark.slow) for s in list(SWEEPS)[1:])]
+    "sweep", [pytest.param(name, marks=marks) for name, marks in _SLOW.items()]
 )
 def test_a_sweep_with_two_lanes_is_replayed(sweep, sampler):
     settings = SWEEPS[sweep]

@@ -126,6 +126,15 @@ def test_the_time_left_ends_with_the_hours_of_all_drivers(make_plan):
     assert "about 2 min" in printed(console)
 
 
+def test_without_pauses_all_epochs_are_left(make_plan, monkeypatch):
+    monkeypatch.setattr("search.terminal.time.monotonic", iter([0.0, *[100.0] * 9]).__next__)
+    console = screen(terminal=True)
+    view = View(console, make_plan(trials=10, epochs=10, pruner="none"), [])
+    view.changed(record(1, epoch=10, value=0.5))
+    console.print(view)
+    assert "about 15 min 00 s left" in printed(console)
+
+
 def test_before_the_first_epoch(make_plan):
     console = screen(terminal=True)
     view = View(console, make_plan(), [])

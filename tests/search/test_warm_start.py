@@ -12,30 +12,45 @@ from search.quantities import Quantities
 from search.record import State
 from search.request import parse
 from search.sampling import create
-from search.warm_start import _POINTS, BEST, found_best, keep
+from search.sweep_folder import SweepFolder
+from search.warm_start import _NONE, keep, tried_first
 from trainables.errors import BadRequestError
 from trainables.home import Home
 
 
-def test_the_best_of_an_earlier_sweep_in_this_space(whole_sweep):
-    home = Home(whole_sweep.home)
-    plan = dataclasses.replace(whole_sweep.plan, sweep="next", warm_start=("small",), settings={})
-    found = found_best(plan, home, None)
-    complete = [r for r in whole_sweep.study().accepted if r.state == State.COMPLETE]
-    assert list(found) == [f"small/{record.key}" for record in complete][:BEST]
+@pytest.fixture
+def begun(whole_sweep):
+    """A sweep that begins from `small`, its home and its study, which is new."""
+    plan = dataclasses.replace(
+        whole_sweep.plan, sweep="next", warm_start=("small",), settings={}, sampler="freeze-thaw"
+    )
+    plan = dataclasses.replace(plan, pruner=None)
+    return plan, Home(whole_sweep.home), create("next", plan.directions, InMemoryStorage())
+
+
+def complete(made):
+    return [r for r in made.study().accepted if r.state == State.COMPLETE]
+
+
+def test_the_best_of_an_earlier_sweep_in_this_space(begun, whole_sweep):
+    plan, home, stored = begun
+    (said,) = keep(stored, plan, home, None)
+    assert said.startswith("small: its best 1 configurations are tried first, and 2 of its trials")
+    found, (record,) = tried_first(stored), complete(whole_sweep)
+    assert list(found) == [f"small/{record.key}"]
     (params,) = found.values()
-    assert params.items() <= complete[0].params.items()
+    assert params.items() <= record.params.items()
     assert params.keys() <= plan.searched.params.keys()
     assert "dropout" not in params, "it is constant in both"
 
 
-def test_what_lies_outside_the_space_is_left_out(whole_sweep):
-    record = next(r for r in whole_sweep.study().accepted if r.state == State.COMPLETE)
-    depth = record.params["depth"]
-    other = [4, 12][depth == 4]
-    plan = dataclasses.replace(whole_sweep.plan, sweep="next", warm_start=("small",))
+def test_what_lies_outside_the_space_is_left_out(begun, whole_sweep):
+    plan, home, stored = begun
+    (record,) = complete(whole_sweep)
+    other = [4, 12][record.params["depth"] == 4]
     plan = dataclasses.replace(plan, settings={"depth": other})
-    (params,) = found_best(plan, Home(whole_sweep.home), None).values()
+    keep(stored, plan, home, None)
+    (params,) = tried_first(stored).values()
     assert "depth" not in params
     assert params
 
@@ -56,49 +71,73 @@ def test_an_unknown_sweep_is_a_mistake(whole_sweep):
     assert parse([*words, "small"]).warm_start == ("small",)
 
 
-@pytest.fixture
-def begun(whole_sweep):
-    """A sweep that begins from `small`, its home and its study, which is new."""
-    plan = dataclasses.replace(whole_sweep.plan, sweep="next", warm_start=("small",), settings={})
-    return plan, Home(whole_sweep.home), create("next", plan.directions, InMemoryStorage())
-
-
-def test_curves_of_an_earlier_sweep_are_kept_in_the_study(begun, whole_sweep):
+def test_curves_end_where_trials_were_told_to(begun, whole_sweep):
     plan, home, stored = begun
-    assert keep(stored, plan, home, None) == "2 trials of small"
-    complete, stopped = recall(stored)
-    records = {record.state: record for record in whole_sweep.study().accepted}
-    record = records[State.COMPLETE]
-    assert complete.sweep == "small"
-    assert complete.params.items() >= {"depth": record.params["depth"]}.items()
-    assert not plan.searched.broken(complete.params, plan.image_size)
-    assert complete.curve[1.0] == (record.curve[record.epoch][0],)
+    keep(stored, plan, home, None)
+    (record,) = complete(whole_sweep)
+    ended, stopped = recall(stored)
+    assert ended.sweep == "small"
+    assert ended.params.items() >= {"depth": record.params["depth"]}.items()
+    assert not plan.searched.broken(ended.params, plan.image_size)
+    told = whole_sweep.study().stored()[record.key].values[0]
+    assert ended.curve[1.0] == (told,) != (record.curve[record.epoch][0],)
     assert list(stopped.curve) == [1 / 3]
-    shutil.rmtree(whole_sweep.home)
-    assert keep(stored, plan, home, None) == "", "it is what it was when the other is gone"
-    assert recall(stored) == (complete, stopped)
+
+
+def test_it_is_what_it_was_when_the_earlier_sweep_is_gone(begun, whole_sweep):
+    plan, home, stored = begun
+    keep(stored, plan, home, None)
+    first, known = tried_first(stored), recall(stored)
+    shutil.rmtree(whole_sweep.home / "small")
+    assert keep(stored, plan, home, None) == []
+    assert (tried_first(stored), recall(stored)) == (first, known)
+    (home.path / "next").mkdir()
+    plan.save(SweepFolder.of(home, "next").plan)
+    words = ["linformer", "--home", str(home.path), "--name", "next", "--data", "digits"]
+    assert parse([*words, "--resume", "--warm-start", "small"]).earlier == plan
 
 
 def test_a_sweep_that_has_begun_without_goes_on_without(begun):
     plan, home, stored = begun
     stored.ask()
-    assert keep(stored, plan, home, None) == ""
+    assert keep(stored, plan, home, None) == []
+    assert (tried_first(stored), recall(stored)) == ({}, ())
+
+
+def test_curves_of_other_objectives_say_nothing(begun):
+    plan, home, stored = begun
+    (said,) = keep(stored, dataclasses.replace(plan, objectives=("valid_loss",)), home, None)
+    assert said.endswith("0 of its trials are known to the search, as " + _NONE)
     assert recall(stored) == ()
 
 
-def test_a_sweep_with_other_objectives_says_nothing(begun):
+def test_other_samplers_know_no_curves(begun):
     plan, home, stored = begun
-    other = dataclasses.replace(plan, objectives=("valid_loss",))
-    assert keep(stored, other, home, None) == "0 trials of small"
+    (said,) = keep(stored, dataclasses.replace(plan, sampler="tpe"), home, None)
+    assert said == "small: its best 1 configurations are tried first"
+    assert recall(stored) == ()
+
+
+def test_there_is_room_for_so_many_points(begun, monkeypatch):
+    plan, home, stored = begun
+    monkeypatch.setattr("search.warm_start.POINTS", 2)
+    twice = dataclasses.replace(plan, warm_start=("small", "small"))
+    keep(stored, twice, home, None)
+    (ended,) = recall(stored)
+    assert len(ended.curve) == 2, "the other would be a third point"
+
+
+def test_a_trial_that_no_model_looks_at_is_left_out(begun, whole_sweep):
+    plan, home, stored = begun
+    longer = dataclasses.replace(whole_sweep.plan, epochs=300)
+    longer.save(SweepFolder.of(home, "small").plan)
+    keep(stored, plan, home, None)
+    assert [list(trial.curve) for trial in recall(stored)] == [[1.0]]
 
 
 def test_the_sampler_knows_them(begun):
     plan, home, stored = begun
     keep(stored, plan, home, None)
-    plan = dataclasses.replace(plan, sampler="freeze-thaw", pruner=None)
     study = study_of(stored, plan, Quantities())
-    task = study._sampler._task
-    (complete, _), (raw, _) = task.earlier, recall(stored)
-    assert complete.curve[1.0] == (-raw.curve[1.0][0],), "small is good"
-    assert study.next().decisions[0]["why"]["because"] == "far from all before it"
-    assert sum(len(trial.curve) for trial in task.earlier) <= _POINTS
+    (ended, _), (raw, _) = study._sampler._task.earlier, recall(stored)
+    assert ended.curve[1.0] == (-raw.curve[1.0][0],), "small is good"

@@ -83,8 +83,8 @@ def measure_repeatedly(
         subjects: the models to measure.
         results: where answers are added. What is already there is not measured again.
         run: `run(model, params, image_size=, num_classes=, threads=, seconds=, precision=,
-            training_precision=, mode=)` is `measure_fresh`, or calls it, on the device of the
-            conditions.
+            training_precision=, mode=, metrics=)` is `measure_fresh`, or calls it, on the device
+            of the conditions.
         conditions: what all measurements have in common.
         settings: how each subject runs while it is measured.
         repeats: how many answers there should be.

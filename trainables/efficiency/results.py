@@ -57,8 +57,11 @@ class Identity:
     @property
     def document(self) -> dict[str, Any]:
         """The fields as JSON takes them."""
-        mappings = {"params": dict(self.params), "versions": dict(self.versions)}
-        return {field.name: getattr(self, field.name) for field in fields(self)} | mappings
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found |= {"params": dict(self.params), "versions": dict(self.versions)}
+        if not found.pop("metrics"):  # as earlier versions write it
+            return found
+        return found | {"metrics": sorted(self.metrics)}
 
     @property
     def columns(self) -> Row:
@@ -67,7 +70,7 @@ class Identity:
         `params` is called `architecture` there, since the catalogue's `params` counts parameters.
         """
         columns = self.document
-        metrics = sorted(columns.pop("metrics"))
+        metrics = columns.pop("metrics", ())
         params = {name: _whole(value) for name, value in columns.pop("params").items()}
         texts = {"architecture": _canonical(params), "versions": _canonical(self.versions)}
         some = {"metrics": _canonical(metrics)} if metrics else {}  # all: as earlier versions

@@ -48,6 +48,7 @@ def encode(configurations):
 def test_without_earlier_sweeps_there_is_nothing():
     nothing = background([], encode, 1, 3.0)
     assert (len(nothing), nothing.sweeps, nothing.values.shape) == (0, 0, (0, 1))
+    assert nothing.scale.tolist() == [0.0]
     x = np.array([[0.1, 0.2]])
     assert np.array_equal(nothing.beside(x), x)
 
@@ -63,11 +64,24 @@ def test_each_sweep_has_a_column_and_its_own_scale():
     assert found.beside(np.zeros((1, 2))).tolist() == [[0, 0, 0, 0]]
 
 
+def test_a_trial_without_a_point_is_none():
+    empty = Earlier("b", {"x": 0.5, "z": 0.5}, {})
+    found = background([empty, *sweep("a")], encode, 1, 3.0)
+    assert (found.trials, found.sweeps) == (25, 1)
+    assert len(background([empty], encode, 1, 3.0)) == 0
+
+
 def test_points_of_a_trial_are_those_of_no_other():
     found = background([*sweep("a"), *sweep("b")], encode, 1, 3.0)
     counts = np.unique(found.points.trial, return_counts=True)[1]
     assert counts.tolist() == [3] * 50
     assert found.points.trial.max() < -1
+
+
+def test_few_earlier_trials_leave_the_beginning_as_it_is():
+    sampler = FreezeThaw(task(sweep("a", count=2)))
+    one = Seen(0, {"x": 0.1, "z": 0.9}, State.PAUSED, {1: (0.5,)})
+    assert sampler.ask([one], 1, start=True).why["because"] == "far from all before it"
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (20.0, 5.0)])
@@ -80,7 +94,8 @@ def test_what_was_good_there_is_tried_here(scale, shift):
         for n, p in enumerate(places)
     ]
     decision = sampler.ask(seen, 2, start=True)
-    assert decision.params["x"] == pytest.approx(0.7, abs=0.2)
+    assert decision.params["x"] == pytest.approx(0.7, abs=0.1)
+    assert decision.why["deviation"][0] > 0.001, "it is as sure as the earlier sweep lets it"
     alone = FreezeThaw(task()).ask(seen, 2, start=True)
     assert alone.why["because"] == "far from all before it"
 
