@@ -213,6 +213,7 @@ def test_publishing_again_adds_nothing(trained_sweep):
     assert everything(trained_sweep) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost_after", ["create_logged_model", "create_run", "log_batch"])
 def test_a_publishing_that_was_cut_off_is_completed(trained_sweep, monkeypatch, lost_after):
     study = trained_sweep.study()

@@ -131,6 +131,7 @@ def test_epochs_without_a_number_of_trials_and_with_repeats(make_plan):
     assert forecast.epochs(twice) == Range(216 + 81, 216 + 81, 216 + 81)
 
 
+@pytest.mark.slow
 def test_hours_are_the_most_that_it_takes(tmp_path, capsys):
     home = tmp_path / "home"
     small = ["--home", home, "--set", *SMALL, "--lanes", 1]
@@ -159,6 +160,7 @@ def trained(home, plan, key, images_per_s, device="cpu", workers=1):
     return counts(plan)(params).gflops
 
 
+@pytest.mark.slow
 def test_time_rests_on_earlier_trials_of_the_variant(tmp_path, make_plan):
     home, plan = Home(tmp_path), make_plan()
     gflops = trained(home, plan, "one", [100.0, 200.0, 300.0])

@@ -33,6 +33,7 @@ def said(made, *arguments):
     return explain.main([made.plan.sweep, *arguments, "--home", str(made.home)])
 
 
+@pytest.mark.slow
 def test_a_trial_that_went_on_is_explained(paused_sweep, capsys):
     records = paused_sweep.before.accepted
     record = next(r for r in records if r.state == State.COMPLETE and r.number < 6)
@@ -63,6 +64,7 @@ def test_a_trial_that_was_left_paused_is_explained(paused_sweep, capsys):
     assert "paused after epoch 1, and others were worth more" in told
 
 
+@pytest.mark.slow
 def test_the_best_is_that_of_its_time(paused_sweep):
     study = paused_sweep.study()
     assert explain.best_at(study, paused_sweep.plan, 0) is None, (

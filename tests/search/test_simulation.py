@@ -34,6 +34,7 @@ def by_trial(history):
     return trials
 
 
+@pytest.mark.slow
 def test_rows_are_epochs_in_order_of_time():
     history = run()
     assert [row.time for row in history] == sorted(row.time for row in history)
@@ -69,6 +70,7 @@ def test_at_most_so_many_trials_at_a_time(workers):
     assert history[-1].time == pytest.approx(150 / workers)
 
 
+@pytest.mark.slow
 def test_an_epoch_takes_its_cost():
     waited = 0
     for rows in by_trial(run(cost=lambda params: 0.5 * params["n"])).values():

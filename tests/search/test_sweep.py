@@ -57,11 +57,11 @@ def finished(line: list[str], log: Path, seconds: float = 600) -> int:
 
 
 def ended(home: Path) -> dict[str, tuple[str, dict]]:
-    """State and parameters of the trials that have ended."""
+    """State and parameters of the trials that have ended: one that is paused has not."""
     if not (home / "s" / "plan.json").exists():
         return {}
     _, study = reopened(Home(home), "s", None)
-    return {r.key: (r.state, r.params) for r in study.accepted if r.state != State.RUNNING}
+    return {r.key: (r.state, r.params) for r in study.accepted if r.state.final}
 
 
 def epochs_begun(home: Path) -> int:

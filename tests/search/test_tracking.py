@@ -132,6 +132,7 @@ def test_artifacts_of_a_trial(whole_sweep):
     assert names == {"confusion.json", "config.json", "provenance.json"}
 
 
+@pytest.mark.slow
 def test_writing_again_changes_nothing(whole_sweep):
     before = content(whole_sweep)
     study = whole_sweep.study()
@@ -143,6 +144,7 @@ def test_writing_again_changes_nothing(whole_sweep):
     assert content(whole_sweep) == before
 
 
+@pytest.mark.slow
 def test_rebuilt_from_the_study_and_the_folders(whole_sweep, mlflow_db):
     before = content(whole_sweep)
     shutil.copy(mlflow_db, whole_sweep.home)

@@ -99,6 +99,7 @@ def cut_line(folder: Path, keep: int) -> None:
     path.write_text("".join(lines) + last[:keep])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [0, 1, 40, -1])
 def test_cut_between_commit_and_line(whole, flat, folder, keep):
     trial = opened(flat, folder)

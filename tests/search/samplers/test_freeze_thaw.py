@@ -213,6 +213,7 @@ def cost(params):
     return float(params["n"])
 
 
+@pytest.mark.slow
 def test_two_objectives_one_of_them_known():
     history = run(
         directions={"y": "min", "n": "min"}, known={"n": cost}, budget_epochs=150, workers=1

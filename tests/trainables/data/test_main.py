@@ -41,7 +41,9 @@ def imported(source, home, *more: str) -> int:
     return main(["import", str(source), "--to", "my-birds", "--home", str(home), *more])
 
 
-@pytest.mark.parametrize("command", ["import", "make", "show"])
+@pytest.mark.parametrize(
+    "command", ["import", *(pytest.param(c, marks=pytest.mark.slow) for c in ("make", "show"))]
+)
 def test_a_home_that_is_made_here_is_for_its_owner_only(source, home, command):
     if command == "import":
         assert imported(source, home) == 0

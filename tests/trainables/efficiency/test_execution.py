@@ -150,6 +150,7 @@ def test_the_wttf_protocol_is_labelled():
     assert Setting("eager", "fp32", "fp16") == WTTF_PROTOCOL
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compiler")
 def test_compiling_happens_before_the_first_pass_and_for_one_shape():
     seen = []

@@ -313,6 +313,7 @@ class Clock:
         return self.looks / 1000
 
 
+@pytest.mark.slow
 def test_a_thousand_passes_are_timed_if_there_is_time(monkeypatch):
     monkeypatch.setattr(timing, "_MOST_REPEATS", MOST_REPEATS)
     monkeypatch.setattr(bench, "_MOST_STEPS", MOST_STEPS)
@@ -355,6 +356,7 @@ def test_the_cpu_tries_bounded_powers_of_two(monkeypatch):
     assert "not searched" in found.reasons["largest_batch_size"]
 
 
+@pytest.mark.slow
 def test_graph_breaks_are_those_of_the_compiler_and_of_no_other_mode(monkeypatch):
     class Breaking(nn.Linear):
         def forward(self, images):

@@ -99,6 +99,7 @@ def test_the_head_reads_the_class_token_which_only_the_last_stage_has():
     torch.testing.assert_close(logits, model.head(model.norm(outputs[0][:, 0])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_size", [3, 4, 31, 56, 100, 224, 384])
 def test_the_planned_tokens_are_those_that_come(image_size):
     with torch.device("meta"):
