@@ -9,7 +9,6 @@ import torch
 
 from search.logged_models import LoggedModels, scalars, tags
 from search.measuring import Measuring
-from search.objectives import measured
 from search.plan import Plan
 from search.projection import Projection
 from search.record import Record
@@ -81,15 +80,16 @@ class Costs:
         return self._headline(record, self._conditions) if self._conditions else None
 
     def _headline(self, record: Record, conditions: Conditions) -> Row | None:
-        """What was measured after training, with the numbers that the search decided by."""
-        subject = subject_of(record, self._plan)
-        whole = self._results.get(conditions.of(subject, _SETTING))
-        decided = replace(conditions, metrics=measured(self._plan))
-        part = self._results.get(decided.of(subject, _SETTING)) if decided.metrics else None
-        if whole is None or part is None:
-            return whole
-        known = [name for name in decided.metrics if part.get(name) is not None]
-        return whole | {name + end: part[name + end] for name in known for end in STATISTICS}
+        return self._shown(conditions.of(subject_of(record, self._plan), _SETTING))
+
+    def _shown(self, whole: Identity) -> Row | None:
+        """What was measured whole, with the numbers that the search measured alone, before."""
+        row, alone = self._results.get(whole), self._plan.measured
+        part = self._results.get(replace(whole, metrics=alone)) if alone else None
+        if row is None or part is None:
+            return row
+        known = [name for name in alone if part.get(name) is not None]
+        return row | {name + end: part[name + end] for name in known for end in STATISTICS}
 
     def measure(self, trials: Sequence[Record], progress: Progress) -> None:
         """Measure each architecture of `trials` that is not measured yet, once."""
@@ -110,8 +110,8 @@ class Costs:
         A trial's run gets the headline, its `efficiency.json` gets every row of its architecture
         (the headline first), and its logged model gets the numbers of every row.
         """
-        identities = self._results.identities
-        self._conditions = self._conditions or self._usual(trials, identities)
+        measured = self._results.identities
+        self._conditions = self._conditions or self._usual(trials, measured)
         models = LoggedModels(projection, self._plan)
         for record in trials:
             if (headline := self.row(record)) is not None:
@@ -123,13 +123,13 @@ class Costs:
                 projection.attach(record, "efficiency.json", rows)
                 models.write(record, rows)
 
-    def _usual(self, trials: Sequence[Record], every: Sequence[Identity]) -> Conditions | None:
+    def _usual(self, trials: Sequence[Record], measured: Sequence[Identity]) -> Conditions | None:
         """The conditions under which most of `trials` were measured; None if no trial was."""
         found = {
             (i.device, i.threads, i.columns["versions"]): Conditions(
                 device=i.device, threads=i.threads, timing_seconds=SECONDS, versions=i.versions
             )
-            for i in reversed(every)
+            for i in reversed(measured)
         }
         known = {
             place: sum(self._headline(record, conditions) is not None for record in trials)
@@ -148,6 +148,4 @@ class Costs:
         model = (subject.model, dict(subject.params), subject.num_classes)
         whole = [i for i in self._results.identities if not i.metrics]
         same = [i for i in whole if (i.model, dict(i.params), i.num_classes) == model]
-        rows = [row for identity in same if (row := self._results.get(identity)) is not None]
-        headline = self.row(record)
-        return [headline if headline and row["key"] == headline["key"] else row for row in rows]
+        return [row for identity in same if (row := self._shown(identity)) is not None]

@@ -102,7 +102,7 @@ class Sweep:
 
     def _quantities(self, plan: Plan) -> Quantities:
         """Limits and objectives that need no training; measured ones are tried out once, first."""
-        if not (named := objectives.measured(plan)):
+        if not (named := plan.measured):
             return quantities(plan, None)
         if cluster.address_of(self.request.address):
             said = f"{', '.join(named)} cannot be measured while the lanes of a cluster train"

@@ -64,9 +64,7 @@ def epochs(plan: Plan) -> Range | None:
     pausing = plan.sampler != PUBLISHED and plan.pruner in (None, "pause-halving")
     first = rungs(plan.epochs)[0] if pausing and rungs(plan.epochs) else plan.epochs
     usual = usual_epochs(plan.trials, plan.epochs, plan.sampler) if pausing else full
-    whole = plan.pruner == "none" or plan.sampler == PUBLISHED
-    low = full if whole else plan.trials * first
-    found = Range(float(low), min(float(usual), full), float(full))
+    found = Range(float(plan.trials * first), min(float(usual), full), float(full))
     found = found.at_most(inf if plan.total_epochs is None else plan.total_epochs)
     return Range(found.low + more, found.usual + more, found.high + more)
 

@@ -4,8 +4,7 @@ They differ in what it takes to know them. Learned ones show epoch by epoch; cou
 from the model; measured ones take some seconds on the device, once for each architecture.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 from reports.pareto import Direction
 from search.units import quantity
@@ -25,16 +24,6 @@ LIMITS = {  # option of the command line: what it limits
     "max_memory": "inference_peak_memory_bytes",
     "min_throughput": "throughput_images_per_s",
 }
-
-
-class Asked(Protocol):
-    """What is asked of a sweep."""
-
-    @property
-    def objectives(self) -> Sequence[str]: ...
-
-    @property
-    def limits(self) -> Mapping[str, float]: ...
 
 
 def mistakes(objectives: Sequence[str]) -> list[str]:
@@ -58,12 +47,6 @@ def mistakes(objectives: Sequence[str]) -> list[str]:
 def ordered(objectives: Iterable[str]) -> tuple[str, ...]:
     """Those that training shows come first, else as they are given."""
     return tuple(sorted(objectives, key=lambda name: name not in LEARNED))
-
-
-def measured(plan: Asked) -> tuple[str, ...]:
-    """Of the objectives and limits of a plan those that are measured."""
-    asked = dict.fromkeys((*plan.objectives, *plan.limits))
-    return tuple(name for name in asked if name in MEASURED)
 
 
 def better(name: str) -> Direction:

@@ -39,14 +39,14 @@ def study_of(
         sampler=plan.sampler,
         pruner=plan.pruner,
         until_settled=plan.until_settled,
-        earlier=recall(stored),
+        earlier=earlier_trials(stored),
     )
     exhaustion.recall(stored, study)
     return study
 
 
-def recall(stored: optuna.Study) -> tuple[Earlier, ...]:
-    """What was noted of earlier sweeps."""
+def earlier_trials(stored: optuna.Study) -> tuple[Earlier, ...]:
+    """The trials of other sweeps that were noted when this one began."""
     return tuple(
         Earlier(
             trial["sweep"],

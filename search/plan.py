@@ -108,6 +108,12 @@ class Plan:
         return tuple(name for name in self.objectives if name in objectives.LEARNED)
 
     @cached_property
+    def measured(self) -> tuple[str, ...]:
+        """The objectives and limits that are measured before training."""
+        asked = dict.fromkeys((*self.objectives, *self.limits))
+        return tuple(name for name in asked if name in objectives.MEASURED)
+
+    @cached_property
     def searched(self) -> Space:
         """The space that is searched, with its constants."""
         space = searched(self.variant, self.settings, self.domains, self.own_space)

@@ -9,7 +9,7 @@ from pathlib import Path
 from search.costs import SECONDS, architecture_of, counts
 from search.feasibility import Constraints
 from search.measuring import Measuring
-from search.objectives import COUNTED, MEASURED, better, measured, shown
+from search.objectives import COUNTED, MEASURED, better, shown
 from search.plan import Plan
 from search.samplers import Quantity, lessened
 from spaces.space import Value
@@ -49,7 +49,7 @@ class Measured:
     ):
         self._results, self._plan, self._way = Results(home.path), plan, way
         self._quiet, self._tell = quiet, tell
-        self._wanted = measured(plan)
+        self._wanted = plan.measured
         self._whole = way.conditions(SECONDS)  # as after a sweep
         self._conditions = replace(self._whole, metrics=self._wanted)
 

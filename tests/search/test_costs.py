@@ -76,6 +76,8 @@ def test_the_headline_has_the_numbers_that_the_search_decided_by(whole_sweep):
     assert (row["latency_ms"], row["latency_ms_most"]) == (4.0, 4.0)
     assert row["throughput_images_per_s"] is not None
     assert measured.rows(record) == [row]
+    unmeasuring = Costs(home, whole_sweep.plan)
+    assert unmeasuring.rows(record) == [row], "verify looks for the published numbers here"
 
 
 def of_kind(made, kind):

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from optuna.storages import InMemoryStorage
 
-from search.opening import recall, study_of
+from search.opening import earlier_trials, study_of
 from search.quantities import Quantities
 from search.record import State
 from search.request import parse
@@ -75,7 +75,7 @@ def test_curves_end_where_trials_were_told_to(begun, whole_sweep):
     plan, home, stored = begun
     keep(stored, plan, home, None)
     (record,) = complete(whole_sweep)
-    ended, stopped = recall(stored)
+    ended, stopped = earlier_trials(stored)
     assert ended.sweep == "small"
     assert ended.params.items() >= {"depth": record.params["depth"]}.items()
     assert not plan.searched.broken(ended.params, plan.image_size)
@@ -87,10 +87,10 @@ def test_curves_end_where_trials_were_told_to(begun, whole_sweep):
 def test_it_is_what_it_was_when_the_earlier_sweep_is_gone(begun, whole_sweep):
     plan, home, stored = begun
     keep(stored, plan, home, None)
-    first, known = tried_first(stored), recall(stored)
+    first, known = tried_first(stored), earlier_trials(stored)
     shutil.rmtree(whole_sweep.home / "small")
     assert keep(stored, plan, home, None) == []
-    assert (tried_first(stored), recall(stored)) == (first, known)
+    assert (tried_first(stored), earlier_trials(stored)) == (first, known)
     (home.path / "next").mkdir()
     plan.save(SweepFolder.of(home, "next").plan)
     words = ["linformer", "--home", str(home.path), "--name", "next", "--data", "digits"]
@@ -101,21 +101,21 @@ def test_a_sweep_that_has_begun_without_goes_on_without(begun):
     plan, home, stored = begun
     stored.ask()
     assert keep(stored, plan, home, None) == []
-    assert (tried_first(stored), recall(stored)) == ({}, ())
+    assert (tried_first(stored), earlier_trials(stored)) == ({}, ())
 
 
 def test_curves_of_other_objectives_say_nothing(begun):
     plan, home, stored = begun
     (said,) = keep(stored, dataclasses.replace(plan, objectives=("valid_loss",)), home, None)
     assert said.endswith("0 of its trials are known to the search, as " + _NONE)
-    assert recall(stored) == ()
+    assert earlier_trials(stored) == ()
 
 
 def test_other_samplers_know_no_curves(begun):
     plan, home, stored = begun
     (said,) = keep(stored, dataclasses.replace(plan, sampler="tpe"), home, None)
     assert said == "small: its best 1 configurations are tried first"
-    assert recall(stored) == ()
+    assert earlier_trials(stored) == ()
 
 
 def test_there_is_room_for_so_many_points(begun, monkeypatch):
@@ -123,7 +123,7 @@ def test_there_is_room_for_so_many_points(begun, monkeypatch):
     monkeypatch.setattr("search.warm_start.POINTS", 2)
     twice = dataclasses.replace(plan, warm_start=("small", "small"))
     keep(stored, twice, home, None)
-    (ended,) = recall(stored)
+    (ended,) = earlier_trials(stored)
     assert len(ended.curve) == 2, "the other would be a third point"
 
 
@@ -132,12 +132,12 @@ def test_a_trial_that_no_model_looks_at_is_left_out(begun, whole_sweep):
     longer = dataclasses.replace(whole_sweep.plan, epochs=300)
     longer.save(SweepFolder.of(home, "small").plan)
     keep(stored, plan, home, None)
-    assert [list(trial.curve) for trial in recall(stored)] == [[1.0]]
+    assert [list(trial.curve) for trial in earlier_trials(stored)] == [[1.0]]
 
 
 def test_the_sampler_knows_them(begun):
     plan, home, stored = begun
     keep(stored, plan, home, None)
     study = study_of(stored, plan, Quantities())
-    (ended, _), (raw, _) = study._sampler._task.earlier, recall(stored)
+    (ended, _), (raw, _) = study._sampler._task.earlier, earlier_trials(stored)
     assert ended.curve[1.0] == (-raw.curve[1.0][0],), "small is good"
